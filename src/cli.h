@@ -1,0 +1,55 @@
+/*
+ * cli: what all commands say and how they say it: common options, one-line diagnostics, exit statuses.
+ *
+ * The only module besides the commands that prints or exits.
+ */
+#ifndef FIFO_CLI_H
+#define FIFO_CLI_H
+
+#include "deadline.h"
+#include "status.h"
+
+#include <argp.h>
+#include <stdbool.h>
+
+/* What the common options say. A command's own options struct begins with it. */
+struct common {
+    bool nonblock;
+    bool quiet;
+    bool verbose;
+    bool timed;     /* -t was given */
+    int64_t span;   /* nanoseconds of -t */
+    deadline until; /* set when parsing ends */
+};
+
+/* Child parsers: -q and -v, and those with -t and -n. Their input is a struct common. */
+extern const struct argp cli_argp_common;
+extern const struct argp cli_argp_waiting;
+
+/* The exit statuses, as --help shows them below the options. */
+extern const char cli_statuses[];
+
+/*
+ * Parses the command line with `argp`, whose input is `options`, beginning with a struct common. Does not
+ * return on a usage error (status 2), --help, --usage or --version (0, or 2 if standard output cannot be
+ * written).
+ */
+void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, void *options);
+
+/* Prints `COMMAND: TEXT` for a wrong command line and exits with 2. To be called by parsers. */
+_Noreturn void cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Reads a count from 1 to `most` that option `name` was given; a usage error if it is none. */
+size_t cli_count(const char *name, const char *text, size_t most);
+
+/* Reads a size in bytes, with suffix K, M or G for powers of 1024; a usage error if it is none. */
+size_t cli_size(const char *name, const char *text);
+
+/* Prints `COMMAND: 'NAME': REASON` unless -q, or nothing for status 0. Returns the exit status. */
+int cli_report(const struct common *common, const char *name, struct verdict v);
+
+/* Under -v, prints `COMMAND: 'NAME': TEXT`. */
+void cli_tell(const struct common *common, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,145 @@
+#include "command.h"
+
+#include "wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LAST_WORDS MILLISECONDS(1000)
+
+/* A memfd with the content: no writer has to feed it, and COMMAND may stop reading when it likes. */
+static int make_stdin(const struct message *message)
+{
+    int fd = memfd_create("fifo-message", MFD_CLOEXEC);
+    size_t done = 0;
+
+    while (fd != -1 && done < message->length) {
+        ssize_t written = write(fd, message->content + done, message->length - done);
+        if (written == -1 && errno != EINTR) {
+            int error = errno;
+            close(fd);
+            errno = error;
+            return -1;
+        }
+        done += written > 0 ? (size_t)written : 0;
+    }
+    if (fd != -1) {
+        lseek(fd, 0, SEEK_SET);
+    }
+    return fd;
+}
+
+static void set_environment(const struct message *message, const char *mailbox)
+{
+    char sender[16];
+
+    setenv("FIFO_MAILBOX", mailbox, 1);
+    if (message->sender > 0) {
+        snprintf(sender, sizeof sender, "%d", (int)message->sender);
+        setenv("FIFO_SENDER", sender, 1);
+    } else {
+        unsetenv("FIFO_SENDER");
+    }
+}
+
+/* In the child: becomes COMMAND, or tells the parent through `report` why not. */
+_Noreturn static void become(char *const argv[], int input, int report)
+{
+    dup2(input, STDIN_FILENO);
+    sigprocmask(SIG_SETMASK, wait_entry_mask(), NULL);
+    execvp(argv[0], argv);
+    int error = errno;
+    (void)!write(report, &error, sizeof error);
+    _exit(STATUS_CANNOT_RUN);
+}
+
+/* Starts COMMAND. Returns its pid, or -1 and errno; *failed is errno of the exec, 0 if it succeeded. */
+static pid_t start(char *const argv[], int input, int *failed)
+{
+    int report[2];
+
+    *failed = 0;
+    if (pipe2(report, O_CLOEXEC) == -1) {
+        return -1;
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        become(argv, input, report[1]);
+    }
+    int error = errno;
+    close(report[1]);
+    if (child != -1) {
+        ssize_t got;
+        do {
+            got = read(report[0], failed, sizeof *failed);
+        } while (got == -1 && errno == EINTR);
+    }
+    close(report[0]);
+    errno = error;
+    return child;
+}
+
+/* Waits for the child. Returns its wait status; *late says that the deadline ended it. */
+static int wait_for(pid_t child, deadline until, bool *late)
+{
+    int status = 0;
+
+    for (;;) {
+        pid_t ended = waitpid(child, &status, WNOHANG);
+        if (ended == child || (ended == -1 && errno != EINTR)) {
+            return status;
+        }
+        switch (wait_child(until)) {
+        case WAKE_DEADLINE:
+            kill(child, *late ? SIGKILL : SIGTERM);
+            until = *late ? DEADLINE_NEVER : deadline_in(LAST_WORDS);
+            *late = true;
+            break;
+        case WAKE_SIGNAL:
+            kill(child, wait_signal());
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+struct verdict command_run(char *const argv[], const struct message *message, const char *mailbox,
+                           deadline until)
+{
+    bool late = false;
+    int failed;
+    int input = make_stdin(message);
+
+    if (input == -1) {
+        return verdict_errno("cannot keep the message for COMMAND", errno);
+    }
+    signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would hide the exit status */
+    set_environment(message, mailbox);
+    pid_t child = start(argv, input, &failed);
+    int error = errno;
+    close(input);
+    if (child == -1) {
+        return verdict_errno("cannot make a process for COMMAND", error);
+    }
+    int status = wait_for(child, until, &late);
+    if (failed != 0) {
+        return (struct verdict){failed == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN, failed,
+                                "cannot run COMMAND"};
+    }
+    if (late) {
+        return verdict(STATUS_TIMEOUT, "timed out: COMMAND was ended; the message stays in the mailbox");
+    }
+    if (WIFSIGNALED(status)) {
+        return verdict(STATUS_SIGNAL + WTERMSIG(status),
+                       "COMMAND was killed by a signal; the message stays in the mailbox");
+    }
+    return WEXITSTATUS(status) == 0
+               ? verdict_done()
+               : verdict(WEXITSTATUS(status), "COMMAND failed; the message stays in the mailbox");
+}

@@ -1,0 +1,23 @@
+/*
+ * command: runs COMMAND with a message as its standard input.
+ *
+ * Waits until COMMAND has ended. Signals that ask us to end are passed on to it, and we go on waiting; at the
+ * deadline it gets SIGTERM, and a second later SIGKILL. No descriptor of ours but 0, 1 and 2 reaches it.
+ */
+#ifndef FIFO_COMMAND_H
+#define FIFO_COMMAND_H
+
+#include "deadline.h"
+#include "message.h"
+#include "status.h"
+
+/*
+ * Runs argv[0] with execvp(3), FIFO_MAILBOX set to `mailbox` and FIFO_SENDER to the message's sender, or
+ * unset where the message does not say. Status 0 if it exited with 0. Otherwise its exit status, 128 plus
+ * the number of the signal that killed it, 127 or 126 if it was not found or cannot run, 124 if the deadline
+ * ended it, 2 and errno if no process could be made.
+ */
+struct verdict command_run(char *const argv[], const struct message *message, const char *mailbox,
+                           deadline until);
+
+#endif

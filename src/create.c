@@ -1,0 +1,150 @@
+#include "create.h"
+
+#include "mailbox.h"
+#include "mode.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+struct verdict create_mode(struct creation *creation, const char *text)
+{
+    mode_t mask = umask(0);
+
+    umask(mask);
+    if (text == NULL) {
+        creation->mode = 0666 & ~mask;
+        return verdict_done();
+    }
+    switch (mode_parse(text, mask, &creation->mode)) {
+    case MODE_OK:
+        return verdict_done();
+    case MODE_NOT_PERMISSIONS:
+        return verdict(STATUS_ERROR, "a mailbox has permission bits only: mode from 0 to 0777");
+    default:
+        return verdict(STATUS_ERROR, "invalid mode");
+    }
+}
+
+/*
+ * Makes the directories that lead to `path`. As mkdir -p does, each one with u+wx beyond the umask, without
+ * which the next could not be made in it.
+ */
+static int make_parents(const char *path)
+{
+    mode_t mask = umask(0);
+    char *copy = strdup(path);
+    int result = copy == NULL ? -1 : 0;
+
+    umask(mask & ~(mode_t)0300);
+    for (char *slash = copy; result == 0 && (slash = strchr(slash + 1, '/')) != NULL;) {
+        *slash = '\0';
+        if (mkdir(copy, 0777) == -1 && errno != EEXIST) {
+            struct stat there;
+            /* A directory that exists where we may not write says EACCES or EROFS, not EEXIST. */
+            int error = errno;
+            result = stat(copy, &there) == 0 && S_ISDIR(there.st_mode) ? 0 : -1;
+            errno = error;
+        }
+        *slash = '/';
+    }
+    int error = errno;
+    umask(mask);
+    free(copy);
+    errno = error;
+    return result;
+}
+
+struct verdict create(const struct creation *creation, const char *path)
+{
+    struct stat there;
+
+    if (mailbox_make(path, creation->mode) == 0) {
+        return verdict_done();
+    }
+    if (creation->parents && errno == ENOENT) {
+        if (make_parents(path) == -1) {
+            return verdict_errno("cannot make its parent directories", errno);
+        }
+        if (mailbox_make(path, creation->mode) == 0) {
+            return verdict_done();
+        }
+    }
+    if (creation->parents && errno == EEXIST && stat(path, &there) == 0 && S_ISFIFO(there.st_mode)) {
+        return verdict_done();
+    }
+    return verdict_errno("", errno);
+}
+
+/* Replaces the X's. 36 letters and digits: names stay different where case does not count. */
+static int fill_in(char *at, size_t length)
+{
+    static const char alphabet[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    unsigned char random[64];
+
+    while (length > 0) {
+        size_t part = length < sizeof random ? length : sizeof random;
+        if (getrandom(random, part, 0) != (ssize_t)part) {
+            return -1;
+        }
+        for (size_t i = 0; i < part; i++) {
+            at[i] = alphabet[random[i] % (sizeof alphabet - 1)];
+        }
+        at += part;
+        length -= part;
+    }
+    return 0;
+}
+
+/* The template as a string of its own. NULL and errno if there is no memory. */
+static char *complete(const char *template)
+{
+    char *path;
+
+    if (template != NULL) {
+        return strdup(template);
+    }
+    const char *directory = getenv("TMPDIR");
+    if (directory == NULL || *directory == '\0') {
+        directory = "/tmp";
+    }
+    return asprintf(&path, "%s/fifo-XXXXXXXXXX", directory) == -1 ? NULL : path;
+}
+
+struct verdict create_temporary(const char *template, char **path)
+{
+    char *name = complete(template);
+
+    if (name == NULL) {
+        return verdict_errno("", errno);
+    }
+    char *base = strrchr(name, '/');
+    char *end = strrchr(base == NULL ? name : base, 'X');
+    size_t length = 0;
+    while (end != NULL && end - length >= name && end[-(ptrdiff_t)length] == 'X') {
+        length++;
+    }
+    if (length < 3) {
+        free(name);
+        return verdict(STATUS_ERROR, "a template needs at least three X's in its last part");
+    }
+    for (int tries = 0; tries < 100; tries++) {
+        if (fill_in(end - length + 1, length) == -1) {
+            break;
+        }
+        if (mailbox_make(name, 0600) == 0) {
+            *path = name;
+            return verdict_done();
+        }
+        if (errno != EEXIST) {
+            break;
+        }
+    }
+    struct verdict v = verdict_errno("", errno);
+    free(name);
+    return v;
+}

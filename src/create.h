@@ -1,0 +1,33 @@
+/*
+ * create: makes mailboxes, with the mode that was asked for, with parents, or under a unique name.
+ *
+ * What is made is made complete or not at all, and what exists is never changed. No descriptor is kept,
+ * nothing blocks.
+ */
+#ifndef FIFO_CREATE_H
+#define FIFO_CREATE_H
+
+#include "status.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct creation {
+    mode_t mode;
+    bool parents;
+};
+
+/* Sets creation->mode from -m's argument, or a=rw minus the umask if it is NULL. Status 2 if it is no mode.
+ */
+struct verdict create_mode(struct creation *creation, const char *text);
+
+/* Makes the mailbox `path`. Status 2 with errno of mkfifo(3) or mkdir(2). */
+struct verdict create(const struct creation *creation, const char *path);
+
+/*
+ * Makes a mailbox of mode 0600 whose name is `template` with its last X's (three at least) replaced, or in
+ * $TMPDIR or /tmp if template is NULL. *path is its name, to be freed. Status 2 with errno of mkfifo(3).
+ */
+struct verdict create_temporary(const char *template, char **path);
+
+#endif

@@ -1,0 +1,151 @@
+#include "input.h"
+
+#include "wait.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHUNK 65536
+
+struct request {
+    int fd;
+    void *buffer;
+    size_t length;
+};
+
+static long read_some(void *argument)
+{
+    struct request *request = argument;
+    return read(request->fd, request->buffer, request->length);
+}
+
+/* Reads on into the buffer. One byte of room always stays, for a newline behind the last item. */
+static struct verdict fill(struct input *input)
+{
+    if (input->start > 0) {
+        memmove(input->buffer, input->buffer + input->start, input->end - input->start);
+        input->end -= input->start;
+        input->looked -= input->start;
+        input->start = 0;
+    }
+    if (input->room - input->end <= CHUNK) {
+        size_t room = 2 * input->room + 2 * CHUNK;
+        char *buffer = realloc(input->buffer, room);
+        if (buffer == NULL) {
+            return verdict_errno("cannot keep the input", errno);
+        }
+        input->buffer = buffer;
+        input->room = room;
+    }
+    struct request request = {input->fd, input->buffer + input->end, CHUNK};
+    long got;
+    do {
+        if (wait_call(read_some, &request, &got, input->until, WAIT_MORTAL) == WAKE_DEADLINE) {
+            return verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
+        }
+    } while (got == -1 && errno == EINTR);
+    if (got == -1) {
+        return verdict_errno("cannot read standard input", errno);
+    }
+    input->ended = got == 0;
+    input->end += (size_t)got;
+    return verdict_done();
+}
+
+/* Everything as one message: in memory while it is short, in a memfd when it is not. */
+static struct verdict whole(struct input *input, struct outgoing *message)
+{
+    struct verdict v = verdict_done();
+
+    while (!input->ended && input->end < CHUNK && v.status == STATUS_DONE) {
+        v = fill(input);
+    }
+    if (input->ended || v.status != STATUS_DONE) {
+        message->content = input->buffer;
+        message->length = input->end;
+        return v;
+    }
+    int failed = reference_create(&message->big);
+    while (failed == 0 && v.status == STATUS_DONE) {
+        failed = reference_append(&message->big, input->buffer, input->end);
+        message->length += input->end;
+        input->end = 0;
+        if (input->ended) {
+            break;
+        }
+        v = fill(input);
+    }
+    if (failed == 0 && v.status == STATUS_DONE) {
+        failed = reference_seal(&message->big);
+    }
+    if (failed != 0) {
+        v = verdict_errno("cannot keep the message", errno);
+    }
+    if (v.status != STATUS_DONE) {
+        reference_drop(&message->big);
+    }
+    return v;
+}
+
+/* Looks for the end of the next item in the buffer. Returns its length with its terminator, 0 if it is not
+ * there. */
+static size_t item(struct input *input)
+{
+    if (input->cut == CUT_SIZE) {
+        return input->end - input->start >= input->size ? input->size : 0;
+    }
+    char *from = input->buffer + input->looked;
+    char *end = input->end == input->looked
+                    ? NULL
+                    : memchr(from, input->cut == CUT_NULL ? '\0' : '\n', input->end - input->looked);
+    input->looked = end == NULL ? input->end : (size_t)(end + 1 - input->buffer);
+    return end == NULL ? 0 : input->looked - input->start;
+}
+
+struct verdict input_next(struct input *input, struct outgoing *message, bool *there)
+{
+    struct verdict v = verdict_done();
+    size_t length = 0;
+
+    *message = (struct outgoing){.big = {.fd = -1}, .bare = input->cut == CUT_SIZE};
+    *there = false;
+    if (input->cut == CUT_WHOLE) {
+        *there = !input->ended;
+        return *there ? whole(input, message) : v;
+    }
+    while ((length = item(input)) == 0 && !input->ended) {
+        v = fill(input);
+        if (v.status != STATUS_DONE) {
+            return v;
+        }
+    }
+    bool terminated = length > 0;
+    if (!terminated) {
+        length = input->end - input->start;
+        if (length == 0) {
+            return v;
+        }
+        if (input->cut == CUT_SIZE) {
+            return verdict(STATUS_ERROR, "standard input ends inside a message");
+        }
+        if (input->cut == CUT_NULL) {
+            length++; /* fill() has left room for this byte */
+            terminated = true;
+        }
+    }
+    char *content = input->buffer + input->start;
+    if (input->cut == CUT_NULL) {
+        content[length - 1] = '\n';
+    }
+    message->content = content;
+    message->length = input->no_newline && terminated ? length - 1 : length;
+    input->start += length;
+    if (input->start > input->end) {
+        input->end = input->start;
+    }
+    input->looked = input->start;
+    *there = true;
+    return v;
+}

@@ -1,0 +1,46 @@
+/*
+ * input: cuts standard input into the messages that -l, -0, -s or none of them make of it.
+ *
+ * struct input owns its buffer. The content of a message is valid until the next call. Reading blocks until
+ * the deadline, and dies there by the signals that end a process: nothing is in flight.
+ */
+#ifndef FIFO_INPUT_H
+#define FIFO_INPUT_H
+
+#include "deadline.h"
+#include "sender.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum cut {
+    CUT_WHOLE, /* all of it is one message, byte for byte */
+    CUT_LINES, /* each line, with its newline if it has one */
+    CUT_NULL,  /* each item that a NUL ends, with a newline in place of the NUL */
+    CUT_SIZE,  /* each `size` bytes */
+};
+
+struct input {
+    int fd;
+    enum cut cut;
+    size_t size;     /* CUT_SIZE */
+    bool no_newline; /* CUT_LINES, CUT_NULL: leave the newline out */
+    deadline until;
+
+    bool ended;
+    char *buffer;
+    size_t room;   /* of the buffer */
+    size_t start;  /* what has not been handed out lies from here ... */
+    size_t end;    /* ... to here */
+    size_t looked; /* and up to here no end of a message was found */
+};
+
+/*
+ * Stores the next message in *message and sets *there, or clears *there at the end of the input. Status 2
+ * with errno of read(2), malloc(3) or memfd_create(2), or when the input ends inside a message of fixed size;
+ * 124 when the deadline passes.
+ */
+struct verdict input_next(struct input *input, struct outgoing *message, bool *there);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * link: the locks that senders and receivers of an unbuffered mailbox meet by, on the FIFO itself.
+ *
+ * Three locks; the kernel keeps them and drops them when their holder dies, however it dies.
+ *
+ *   rendezvous  OFD write lock on byte 0   one sender at a time has a message in the FIFO
+ *   turn        flock(2)                   one receiver at a time takes messages
+ *   hand        OFD lock on byte 1         held by a receiver (read lock) while it has a message in hand, and
+ * by a sender (write lock) while it writes a message or takes it back
+ *
+ * Why three: a receiver opens the FIFO read-only, where only read locks are to be had, and read locks do not
+ * exclude each other: that is what turn is for. An exclusive receiver keeps turn while it waits, when a
+ * sender must still be able to write and to withdraw: that is what hand is for. Order: rendezvous or turn
+ * first, hand second.
+ *
+ * Waiting is done by wait.h; nothing here holds a descriptor.
+ */
+#ifndef FIFO_LINK_H
+#define FIFO_LINK_H
+
+#include "deadline.h"
+#include "wait.h"
+
+#include <stdbool.h>
+
+enum link_lock { LINK_RENDEZVOUS, LINK_TURN, LINK_HAND, LINK_RENDEZVOUS_AND_HAND };
+
+/* As a sender, or a receiver: decides between write and read locks. */
+enum link_side { LINK_SENDER, LINK_RECEIVER };
+
+/* Tries to take a lock on the FIFO `fd`. False if somebody has it. fcntl(2), flock(2). */
+bool link_try(int fd, enum link_side side, enum link_lock lock);
+
+/*
+ * Waits for a lock; `flags` as wait_call(). WAKE_DONE: we have it. WAKE_NAME and WAKE_DEADLINE as
+ * wait_call(); the lock may then be ours or not, and link_give() or closing gives it back. WAKE_EVENT: the
+ * kernel refused it, see errno (ENOLCK).
+ */
+enum wake link_wait(int fd, enum link_side side, enum link_lock lock, deadline until, int flags);
+
+/* Gives a lock back. Harmless if it is not ours. */
+void link_give(int fd, enum link_lock lock);
+
+/* Whether some sender has a message in the FIFO, or is about to put one there or just has. */
+bool link_has_sender(int fd);
+
+#endif

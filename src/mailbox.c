@@ -1,0 +1,215 @@
+#include "mailbox.h"
+
+#include "wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+static const char *const gone = "removed or replaced, so it is no longer the mailbox it was";
+
+/* What a file that is no FIFO is called in "is a ..., not a mailbox". */
+static const char *other_type(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR:
+        return "is a directory, not a mailbox";
+    case S_IFREG:
+        return "is a regular file, not a mailbox; remove it and make one with fifo-make";
+    case S_IFSOCK:
+        return "is a socket, not a mailbox";
+    case S_IFLNK:
+        return "is a symbolic link, not a mailbox";
+    default:
+        return "is a device, not a mailbox";
+    }
+}
+
+/* Whether the directory that really holds `path` is one where anybody could have put a trap for us. */
+static bool is_trap(const char *path, const struct stat *file)
+{
+    char real[PATH_MAX];
+    struct stat directory;
+
+    if (realpath(path, real) == NULL || stat(dirname(real), &directory) == -1) {
+        return true; /* somebody is moving things about under us: not to be trusted either */
+    }
+    return (directory.st_mode & S_ISVTX) && (directory.st_mode & S_IWOTH) && directory.st_uid != file->st_uid;
+}
+
+struct verdict mailbox_find(const char *path, struct mailbox *box)
+{
+    struct stat file;
+
+    if (stat(path, &file) == -1) {
+        switch (errno) {
+        case ENOENT:
+            return verdict(STATUS_GONE, "no such mailbox; make it with fifo-make");
+        case ENOTDIR:
+        case ELOOP:
+        case ENAMETOOLONG:
+            return (struct verdict){STATUS_GONE, errno, "no such mailbox"};
+        default:
+            return verdict_errno("cannot look at it", errno);
+        }
+    }
+    if (!S_ISFIFO(file.st_mode)) {
+        return verdict(STATUS_GONE, other_type(file.st_mode));
+    }
+    *box = (struct mailbox){.id = {path, file.st_dev, file.st_ino}, .owner = file.st_uid};
+    if (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0) {
+        struct statfs fs;
+        box->anonymous = statfs(path, &fs) == 0 && fs.f_type == PIPEFS_MAGIC;
+    }
+    /* getauxval() is geteuid() without the system call. */
+    if (file.st_uid != (uid_t)getauxval(AT_EUID) && !box->anonymous && is_trap(path, &file)) {
+        return verdict(STATUS_ERROR,
+                       "belongs to another user, in a sticky directory that anyone can write to; refused: "
+                       "use a mailbox in a directory of your own");
+    }
+    return verdict_done();
+}
+
+/*
+ * With standard output closed, the next descriptor would be number 1, and a message that is printed
+ * would go straight back into the mailbox. Fills such gaps with descriptors on which writing fails.
+ */
+static int above_standard(int fd)
+{
+    while (fd >= 0 && fd <= STDERR_FILENO) {
+        int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        int hole = open("/dev/null", O_PATH);
+        if (higher == -1 || hole == -1 || dup2(hole, fd) == -1) {
+            return -1;
+        }
+        if (hole > STDERR_FILENO) {
+            close(hole);
+        }
+        fd = higher;
+    }
+    return fd;
+}
+
+static struct verdict check_opened(const struct mailbox *box, int opened, int *fd)
+{
+    struct stat file;
+
+    opened = above_standard(opened);
+    if (opened == -1 || fstat(opened, &file) == -1) {
+        return verdict_errno("cannot open it", errno);
+    }
+    if (file.st_dev != box->id.device || file.st_ino != box->id.inode) {
+        close(opened);
+        return verdict(STATUS_GONE, gone);
+    }
+    *fd = opened;
+    return verdict_done();
+}
+
+struct verdict mailbox_open(const struct mailbox *box, int flags, int *fd)
+{
+    int opened = open(box->id.path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+    if (opened == -1) {
+        return errno == ENOENT || errno == ENOTDIR ? verdict(STATUS_GONE, gone)
+                                                   : verdict_errno("cannot open it", errno);
+    }
+    return check_opened(box, opened, fd);
+}
+
+static long open_write_end(void *path)
+{
+    return open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+struct verdict mailbox_open_waiting(const struct mailbox *box, deadline until, int *fd)
+{
+    union {
+        const char *in;
+        void *out;
+    } path = {.in = box->id.path};
+    long opened;
+
+    watch_start(&box->id);
+    for (;;) {
+        if (watch_gone(&box->id)) {
+            return verdict(STATUS_GONE, gone);
+        }
+        switch (wait_call(open_write_end, path.out, &opened, until, WAIT_NAME | WAIT_MORTAL)) {
+        case WAKE_DEADLINE:
+            return verdict(STATUS_TIMEOUT, "timed out: no receiver came");
+        case WAKE_NAME:
+            break;
+        default:
+            if (opened != -1) {
+                return check_opened(box, (int)opened, fd);
+            }
+            if (errno != EINTR) {
+                return errno == ENOENT ? verdict(STATUS_GONE, gone) : verdict_errno("cannot open it", errno);
+            }
+        }
+    }
+}
+
+int mailbox_make(const char *path, mode_t mode)
+{
+    /* Creating with the wanted bits and no umask needs no chmod(2) after it, so there is no moment between.
+     */
+    mode_t before = umask(0);
+    int result = mkfifo(path, mode);
+    int error = errno;
+
+    umask(before);
+    errno = error;
+    return result;
+}
+
+static struct verdict no_such_mailbox(void)
+{
+    return (struct verdict){STATUS_GONE, ENOENT, ""};
+}
+
+struct verdict mailbox_remove(const char *path)
+{
+    struct stat file;
+
+    if (lstat(path, &file) == -1) {
+        return errno == ENOENT || errno == ENOTDIR ? no_such_mailbox()
+                                                   : verdict_errno("cannot look at it", errno);
+    }
+    if (!S_ISFIFO(file.st_mode)) {
+        return verdict(STATUS_GONE, other_type(file.st_mode));
+    }
+    /* Pinned first, opened only when the name is gone: nobody can find us as the other end they wait for. */
+    int pin = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (unlink(path) == -1) {
+        int error = errno;
+        if (pin != -1) {
+            close(pin);
+        }
+        return error == ENOENT ? no_such_mailbox() : verdict_errno("cannot remove it", error);
+    }
+    struct stat pinned;
+    if (pin != -1 && fstat(pin, &pinned) == 0 && pinned.st_ino == file.st_ino &&
+        pinned.st_dev == file.st_dev) {
+        char alias[32];
+        snprintf(alias, sizeof alias, "/proc/self/fd/%d", pin);
+        int both = open(alias, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        if (both != -1) {
+            close(both);
+        }
+    }
+    if (pin != -1) {
+        close(pin);
+    }
+    return verdict_done();
+}

@@ -1,0 +1,72 @@
+#include "peek.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+size_t peek_count(int fd)
+{
+    int count = 0;
+    return ioctl(fd, FIONREAD, &count) == -1 || count < 0 ? 0 : (size_t)count;
+}
+
+static int prepare(struct peek *peek, size_t most)
+{
+    if (peek->pipe[1] == 0 && pipe2(peek->pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
+        peek->pipe[0] = peek->pipe[1] = 0;
+        return -1;
+    }
+    if (most > peek->size) {
+        unsigned char *bytes = realloc(peek->bytes, most);
+        if (bytes == NULL) {
+            return -1;
+        }
+        peek->bytes = bytes;
+        peek->size = most;
+    }
+    return 0;
+}
+
+static int look(struct peek *peek, int fd, size_t most)
+{
+    ssize_t seen = tee(fd, peek->pipe[1], most, SPLICE_F_NONBLOCK);
+
+    if (seen == -1 && errno != EAGAIN) {
+        return -1;
+    }
+    peek->length = 0;
+    while (peek->length < (size_t)(seen > 0 ? seen : 0)) {
+        ssize_t got = read(peek->pipe[0], peek->bytes + peek->length, (size_t)seen - peek->length);
+        if (got <= 0) {
+            return -1;
+        }
+        peek->length += (size_t)got;
+    }
+    return 0;
+}
+
+int peek_at(struct peek *peek, int fd, size_t most)
+{
+    size_t there = peek_count(fd);
+
+    peek->length = 0;
+    peek->all = there == 0;
+    if (there == 0) {
+        return 0;
+    }
+    if (most > there) {
+        most = there;
+    }
+    if (prepare(peek, most) == -1 || look(peek, fd, most) == -1) {
+        return -1;
+    }
+    /* Somebody may have grown the FIFO. Where ours may not grow as far, peek->all tells. */
+    if (peek->length > 0 && peek->length < most &&
+        fcntl(peek->pipe[1], F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ)) != -1 && look(peek, fd, most) == -1) {
+        return -1;
+    }
+    peek->all = peek->length == there;
+    return 0;
+}

@@ -1,0 +1,31 @@
+/*
+ * peek: copies what a FIFO holds without taking a byte of it, by tee(2) into a pipe of our own.
+ *
+ * struct peek owns the private pipe and the buffer; both are made at the first look and kept, and the
+ * process's end frees them. Nothing here blocks.
+ */
+#ifndef FIFO_PEEK_H
+#define FIFO_PEEK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct peek {
+    int pipe[2]; /* 0, 0 before the first look */
+    size_t size; /* of the buffer */
+    unsigned char *bytes;
+    size_t length; /* bytes seen by the last look */
+    bool all;      /* and these were all that the FIFO held */
+};
+
+/*
+ * Copies up to `most` bytes from the front of the FIFO `fd`, which is open for reading. Fewer than are there
+ * only if `most` or our private pipe is too small; peek->all tells. Returns 0, or -1 and errno of pipe2(2),
+ * tee(2), read(2) or malloc(3).
+ */
+int peek_at(struct peek *peek, int fd, size_t most);
+
+/* The number of bytes the FIFO holds. FIONREAD of ioctl(2), see pipe(7); either end will do. */
+size_t peek_count(int fd);
+
+#endif

@@ -1,0 +1,428 @@
+#include "receiver.h"
+
+#include "link.h"
+#include "reference.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long -n waits for a sender that is at the mailbox but has no message in it yet. */
+#define GRACE MILLISECONDS(100)
+
+/* What one step towards a message led to. */
+enum step {
+    STEP_MESSAGE, /* it is in hand */
+    STEP_AGAIN,   /* look again */
+    STEP_END,     /* the verdict says why */
+};
+
+static bool name_is_gone(struct receiver *receiver)
+{
+    if (!receiver->watched) {
+        receiver->watched = true;
+        watch_start(&receiver->box.id);
+    }
+    return watch_gone(&receiver->box.id);
+}
+
+static struct verdict ended(enum wake wake)
+{
+    switch (wake) {
+    case WAKE_NAME:
+        return verdict(STATUS_GONE, "removed while waiting");
+    case WAKE_SIGNAL:
+        return verdict(STATUS_SIGNAL + wait_signal(), NULL);
+    case WAKE_DEADLINE:
+        return verdict(STATUS_TIMEOUT, "timed out: no message came");
+    default:
+        return verdict_errno("cannot lock it", errno);
+    }
+}
+
+/* Takes the turn lock, waiting if another receiver has it. */
+static struct verdict take_turn(struct receiver *receiver)
+{
+    if (receiver->turn || link_try(receiver->fd, LINK_RECEIVER, LINK_TURN)) {
+        receiver->turn = true;
+        return verdict_done();
+    }
+    if (receiver->nonblock) {
+        return verdict(STATUS_NOT_NOW, "busy: another receiver is at work");
+    }
+    for (;;) {
+        if (name_is_gone(receiver)) {
+            return ended(WAKE_NAME);
+        }
+        enum wake wake =
+            link_wait(receiver->fd, LINK_RECEIVER, LINK_TURN, receiver->until, WAIT_NAME | WAIT_MORTAL);
+        if (wake == WAKE_DONE) {
+            receiver->turn = true;
+            return verdict_done();
+        }
+        if (wake != WAKE_NAME) {
+            return ended(wake);
+        }
+    }
+}
+
+struct verdict receiver_open(struct receiver *receiver, const char *path)
+{
+    wait_begin();
+    struct verdict v = mailbox_find(path, &receiver->box);
+
+    if (v.status == STATUS_DONE) {
+        v = mailbox_open(&receiver->box, O_RDONLY, &receiver->fd);
+    }
+    if (v.status == STATUS_DONE && receiver->exclusive) {
+        v = take_turn(receiver);
+    }
+    return v;
+}
+
+void receiver_release(struct receiver *receiver, const struct message *message)
+{
+    if (message->form == FORM_REFERENCE) {
+        reference_unmap(message, message->content);
+    }
+    if (receiver->hand) {
+        link_give(receiver->fd, LINK_HAND);
+        receiver->hand = false;
+    }
+    if (receiver->turn && !receiver->exclusive) {
+        link_give(receiver->fd, LINK_TURN);
+        receiver->turn = false;
+    }
+}
+
+/* Takes both locks. A sender has the hand lock for microseconds only, unless it was stopped right then. */
+static struct verdict take_hand(struct receiver *receiver)
+{
+    struct verdict v = take_turn(receiver);
+
+    if (v.status != STATUS_DONE || receiver->hand) {
+        return v;
+    }
+    while (!(receiver->hand = link_try(receiver->fd, LINK_RECEIVER, LINK_HAND))) {
+        deadline until = receiver->nonblock ? deadline_in(GRACE) : receiver->until;
+        if (name_is_gone(receiver)) {
+            return ended(WAKE_NAME);
+        }
+        enum wake wake = link_wait(receiver->fd, LINK_RECEIVER, LINK_HAND, until, WAIT_NAME | WAIT_MORTAL);
+        if (wake == WAKE_DEADLINE && receiver->nonblock) {
+            return verdict(STATUS_NOT_NOW, "busy: a sender is at work");
+        }
+        if (wake != WAKE_DONE && wake != WAKE_NAME) {
+            return ended(wake);
+        }
+    }
+    return v;
+}
+
+/* Whether no process has the other end open any more, for a FIFO that had a writer since we opened it. */
+static bool hung_up(const struct receiver *receiver)
+{
+    struct pollfd end = {.fd = receiver->fd, .events = POLLIN};
+    return poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0;
+}
+
+/*
+ * When bytes are there, but their writer had gone before we came, poll(2) does not report a hang-up: to us,
+ * there never was a writer. Being one for an instant makes it so.
+ */
+static void become_writer_once(const struct receiver *receiver)
+{
+    int fd = open(receiver->box.id.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd != -1) {
+        close(fd);
+    }
+}
+
+/* Sleeps until something happens to the FIFO. What is there by now, more than `seen` bytes, counts. */
+static struct verdict sleep_until_more(struct receiver *receiver, size_t seen)
+{
+    deadline until = receiver->until;
+
+    if (!receiver->armed) {
+        receiver->armed = wait_arm(receiver->fd) == 0;
+        return verdict_done(); /* and look again: it may have come before we were armed */
+    }
+    if (receiver->nonblock) {
+        /* A sender that has the rendezvous is about to write, or has just been served and is about to go. */
+        if (seen > 0 || !link_has_sender(receiver->fd)) {
+            return verdict(STATUS_NOT_NOW, "empty");
+        }
+        until = deadline_in(GRACE);
+    }
+    if (name_is_gone(receiver)) {
+        return ended(WAKE_NAME);
+    }
+    enum wake wake = wait_event(until);
+    if (wake == WAKE_DEADLINE && receiver->nonblock) {
+        return verdict(STATUS_NOT_NOW, "empty");
+    }
+    return wake == WAKE_EVENT || wake == WAKE_NAME ? verdict_done() : ended(wake);
+}
+
+/* Takes `length` bytes, which we have seen to be there, out of the FIFO. Returns how many came. */
+static size_t consume(struct receiver *receiver, unsigned char *buffer, size_t length)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        ssize_t got = read(receiver->fd, buffer + done, length - done);
+        if (got == -1 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            break;
+        }
+        done += (size_t)got;
+    }
+    return done;
+}
+
+/* Skips the frame of a message that nobody can want. */
+static void skip(struct receiver *receiver, const struct message *message)
+{
+    size_t rest = message->frame;
+    unsigned char buffer[PIPE_BUF];
+
+    while (rest > 0) {
+        size_t part = rest < sizeof buffer ? rest : sizeof buffer;
+        if (consume(receiver, buffer, part) < part) {
+            break;
+        }
+        rest -= part;
+    }
+}
+
+/* Opens what a reference refers to. */
+static enum step follow(struct receiver *receiver, struct message *message, struct verdict *v)
+{
+    if (message->length > receiver->max_size) {
+        message->frame = 0;
+        *v = verdict(STATUS_REFUSED, "the message is longer than --max-size; it stays in the mailbox");
+        return STEP_END;
+    }
+    switch (reference_map(message, &message->content)) {
+    case REFERENCE_OPEN:
+        return STEP_MESSAGE;
+    case REFERENCE_GONE:
+        skip(receiver, message);
+        return STEP_AGAIN;
+    case REFERENCE_LIES:
+        skip(receiver, message);
+        *v = verdict(STATUS_REFUSED, "skipped a damaged message: what it refers to is not there");
+        return STEP_END;
+    default:
+        message->frame = 0;
+        *v = errno == 0 ? verdict(STATUS_ERROR,
+                                  "the message's sender is in another pid namespace; it stays in the mailbox")
+                        : verdict_errno("cannot open the message's content, which its sender keeps; "
+                                        "receive as the same user; it stays in the mailbox",
+                                        errno);
+        return STEP_END;
+    }
+}
+
+/* A raw line that does not fit into the pipe: reads on until it ends. Nobody else may have the rest of it. */
+static enum step gather(struct receiver *receiver, struct message *message, struct verdict *v)
+{
+    struct peek *peek = &receiver->peek;
+
+    for (;;) {
+        enum found found = message_find(peek->bytes, peek->length, true, message);
+        bool marked = found != FOUND_NOTHING && (message->form != FORM_LINE || found == FOUND_NEWER);
+        size_t length = marked || found == FOUND_NOTHING ? 0 : message->frame;
+        size_t room =
+            receiver->line_length > receiver->max_size ? 0 : receiver->line_size - receiver->line_length;
+        if (length > room && receiver->line_length <= receiver->max_size) {
+            receiver->line_size = 2 * (receiver->line_length + length);
+            unsigned char *line = realloc(receiver->line, receiver->line_size);
+            if (line == NULL) {
+                *v = verdict_errno("cannot keep a long line", errno);
+                return STEP_END;
+            }
+            receiver->line = line;
+        }
+        if (receiver->line_length > receiver->max_size) {
+            message->frame = length;
+            skip(receiver, message);
+        } else {
+            length = consume(receiver, receiver->line + receiver->line_length, length);
+            receiver->line_length += length;
+        }
+        bool whole = marked || found == FOUND_MESSAGE || (found == FOUND_NOTHING && hung_up(receiver));
+        if (whole) {
+            break;
+        }
+        if (length == 0) {
+            *v = sleep_until_more(receiver, 0);
+            if (v->status != STATUS_DONE) {
+                *v = v->status == STATUS_TIMEOUT || v->status == STATUS_NOT_NOW
+                         ? verdict(STATUS_REFUSED, "skipped the beginning of a line that did not end in time")
+                         : *v;
+                return STEP_END;
+            }
+        }
+        if (peek_at(peek, receiver->fd, peek_count(receiver->fd)) == -1) {
+            *v = verdict_errno("cannot look into it", errno);
+            return STEP_END;
+        }
+    }
+    *message =
+        (struct message){.form = FORM_LINE, .content = receiver->line, .length = receiver->line_length};
+    receiver->line_length = 0;
+    if (message->length > receiver->max_size) {
+        message->frame = message->length;
+        *v = verdict(STATUS_REFUSED, "skipped a line longer than --max-size");
+        return STEP_END;
+    }
+    return STEP_MESSAGE;
+}
+
+/* -s: so many bytes are a message, whatever they are. */
+static enum step find_fixed(struct receiver *receiver, struct message *message, struct verdict *v)
+{
+    if (peek_at(&receiver->peek, receiver->fd, receiver->size) == -1) {
+        *v = verdict_errno("cannot look into it", errno);
+        return STEP_END;
+    }
+    *message =
+        (struct message){.content = receiver->peek.bytes, .length = receiver->size, .frame = receiver->size};
+    if (receiver->peek.length == receiver->size) {
+        return STEP_MESSAGE;
+    }
+    if (receiver->peek.length > 0 && hung_up(receiver)) {
+        message->frame = receiver->peek.length;
+        skip(receiver, message);
+        *v = verdict(STATUS_REFUSED, "skipped a message of fewer bytes than --size");
+        return STEP_END;
+    }
+    size_t seen = receiver->peek.length;
+    receiver_release(receiver, message);
+    *v = sleep_until_more(receiver, seen);
+    return v->status == STATUS_DONE ? STEP_AGAIN : STEP_END;
+}
+
+/* What to do about a line that has not ended: wait, read it into memory, or take it for whole. */
+static enum step find_unfinished(struct receiver *receiver, struct message *message, struct verdict *v)
+{
+    size_t seen = receiver->peek.length;
+
+    if (hung_up(receiver)) {
+        if (peek_count(receiver->fd) == seen) {
+            return STEP_MESSAGE; /* its writer has gone: this is all there will be */
+        }
+        return STEP_AGAIN;
+    }
+    if (seen > PIPE_BUF) {
+        return gather(receiver, message, v);
+    }
+    if (!receiver->armed) {
+        become_writer_once(receiver);
+    }
+    receiver_release(receiver, message);
+    *v = sleep_until_more(receiver, seen);
+    return v->status == STATUS_DONE ? STEP_AGAIN : STEP_END;
+}
+
+/* Looks at the front of the FIFO, with both locks held. */
+static enum step find(struct receiver *receiver, struct message *message, struct verdict *v)
+{
+    struct peek *peek = &receiver->peek;
+
+    if (receiver->size > 0) {
+        return find_fixed(receiver, message, v);
+    }
+    if (peek_at(peek, receiver->fd, PIPE_BUF) == -1) {
+        *v = verdict_errno("cannot look into it", errno);
+        return STEP_END;
+    }
+    enum found found = message_find(peek->bytes, peek->length, peek->all, message);
+    if (found == FOUND_UNFINISHED && !peek->all) {
+        if (peek_at(peek, receiver->fd, peek_count(receiver->fd)) == -1) {
+            *v = verdict_errno("cannot look into it", errno);
+            return STEP_END;
+        }
+        found = message_find(peek->bytes, peek->length, true, message);
+    }
+    switch (found) {
+    case FOUND_MESSAGE:
+        if (message->form == FORM_REFERENCE) {
+            return follow(receiver, message, v);
+        }
+        if (message->length <= receiver->max_size) {
+            return STEP_MESSAGE;
+        }
+        message->frame = 0;
+        *v = verdict(STATUS_REFUSED, "the message is longer than --max-size; it stays in the mailbox");
+        return STEP_END;
+    case FOUND_UNFINISHED:
+        return find_unfinished(receiver, message, v);
+    case FOUND_DAMAGED:
+        skip(receiver, message);
+        *v = verdict(STATUS_REFUSED, "skipped a damaged message");
+        return STEP_END;
+    case FOUND_NEWER:
+        message->frame = 0;
+        *v = verdict(STATUS_ERROR, "the message has a format of a newer version; it stays in the mailbox");
+        return STEP_END;
+    default:
+        return STEP_AGAIN; /* another receiver was faster */
+    }
+}
+
+struct verdict receiver_next(struct receiver *receiver, struct message *message)
+{
+    for (;;) {
+        struct verdict v;
+        enum step step = STEP_AGAIN;
+
+        *message = (struct message){0};
+        if (peek_count(receiver->fd) == 0) {
+            if (receiver->box.anonymous && hung_up(receiver)) {
+                return verdict(STATUS_GONE, "its writer has gone");
+            }
+            v = sleep_until_more(receiver, 0);
+        } else {
+            v = take_hand(receiver);
+            if (v.status == STATUS_DONE) {
+                step = find(receiver, message, &v);
+            }
+        }
+        if (step == STEP_MESSAGE) {
+            return verdict_done();
+        }
+        if (receiver->hand) {
+            receiver_release(receiver, &(struct message){0});
+        }
+        if (step == STEP_END || v.status != STATUS_DONE) {
+            return v;
+        }
+    }
+}
+
+struct verdict receiver_take(struct receiver *receiver, const struct message *message)
+{
+    unsigned char taken[PIPE_BUF];
+    size_t rest = message->frame;
+    bool same = true;
+
+    /* One read(2) for all that we send ourselves; only a raw line can be longer than the buffer. */
+    for (size_t done = 0; same && rest > 0;) {
+        size_t part = rest < sizeof taken ? rest : sizeof taken;
+        same =
+            consume(receiver, taken, part) == part && memcmp(taken, receiver->peek.bytes + done, part) == 0;
+        done += part;
+        rest -= part;
+    }
+    return same ? verdict_done()
+                : verdict(STATUS_ERROR,
+                          "another program reads this mailbox without locking, at the same time");
+}

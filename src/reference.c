@@ -1,0 +1,165 @@
+#include "reference.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static uint64_t own_namespace(void)
+{
+    struct stat file;
+    return stat("/proc/self/ns/pid", &file) == 0 ? file.st_ino : 0;
+}
+
+int reference_create(struct reference_writer *writer)
+{
+    *writer = (struct reference_writer){.fd = -1};
+    if (getrandom(writer->reference.id, MESSAGE_ID, 0) != MESSAGE_ID) {
+        return -1;
+    }
+    writer->fd = memfd_create("fifo-message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (writer->fd == -1) {
+        return -1;
+    }
+    if (reference_append(writer, writer->reference.id, MESSAGE_ID) == -1) {
+        reference_drop(writer);
+        return -1;
+    }
+    writer->reference.length = 0;
+    return 0;
+}
+
+int reference_append(struct reference_writer *writer, const void *content, size_t length)
+{
+    const char *at = content;
+
+    while (length > 0) {
+        ssize_t written = write(writer->fd, at, length);
+        if (written == -1 && errno == EINTR) {
+            continue;
+        }
+        if (written <= 0) {
+            return -1;
+        }
+        at += written;
+        length -= (size_t)written;
+        writer->reference.length += (uint64_t)written;
+    }
+    return 0;
+}
+
+int reference_seal(struct reference_writer *writer)
+{
+    writer->reference.fd = (uint32_t)writer->fd;
+    writer->reference.pid_namespace = own_namespace();
+    return fcntl(writer->fd, F_ADD_SEALS, SEALS);
+}
+
+void reference_drop(struct reference_writer *writer)
+{
+    if (writer->fd != -1) {
+        close(writer->fd);
+        writer->fd = -1;
+    }
+}
+
+/* Whether the process has ended, waited for by its parent or not: a zombie holds nothing any more. */
+static bool has_ended(pid_t pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    if (fd == -1) {
+        return errno == ESRCH;
+    }
+    struct pollfd ended = {.fd = fd, .events = POLLIN};
+    bool result = poll(&ended, 1, 0) == 1;
+    close(fd);
+    return result;
+}
+
+/*
+ * Opens descriptor `reference.fd` of the sender for reading, having made sure that opening it does no harm:
+ * a FIFO would hang, a device could act. O_PATH opens without opening, and pins what was looked at.
+ */
+static int open_pinned(const struct message *message, struct stat *file)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/fd/%u", (int)message->sender, message->reference.fd);
+    int pin = open(path, O_PATH | O_CLOEXEC);
+    if (pin == -1) {
+        return -1;
+    }
+    int fd = -1;
+    if (fstat(pin, file) == 0 && S_ISREG(file->st_mode)) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", pin);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    } else {
+        errno = EBADF;
+    }
+    int error = errno;
+    close(pin);
+    errno = error;
+    return fd;
+}
+
+static bool is_sound(int fd, const struct stat *file, const struct reference *reference)
+{
+    unsigned char id[MESSAGE_ID];
+
+    return (fcntl(fd, F_GET_SEALS) & SEALS) == SEALS &&
+           (uint64_t)file->st_size == MESSAGE_ID + reference->length &&
+           pread(fd, id, MESSAGE_ID, 0) == MESSAGE_ID && memcmp(id, reference->id, MESSAGE_ID) == 0;
+}
+
+enum reference_state reference_map(const struct message *message, const unsigned char **content)
+{
+    const struct reference *reference = &message->reference;
+    struct stat file;
+
+    if (reference->pid_namespace != own_namespace()) {
+        errno = 0;
+        return REFERENCE_UNREACHABLE;
+    }
+    int fd = open_pinned(message, &file);
+    if (fd == -1) {
+        int error = errno;
+        if (has_ended(message->sender)) {
+            return REFERENCE_GONE;
+        }
+        errno = error;
+        return error == ENOENT || error == EBADF ? REFERENCE_LIES : REFERENCE_UNREACHABLE;
+    }
+    enum reference_state state = REFERENCE_LIES;
+    if (geteuid() != 0 && file.st_uid != geteuid()) {
+        errno = EPERM;
+        state = REFERENCE_UNREACHABLE;
+    } else if (is_sound(fd, &file, reference)) {
+        void *map = mmap(NULL, MESSAGE_ID + message->length, PROT_READ, MAP_PRIVATE, fd, 0);
+        state = map == MAP_FAILED ? REFERENCE_UNREACHABLE : REFERENCE_OPEN;
+        *content = map == MAP_FAILED ? NULL : (const unsigned char *)map + MESSAGE_ID;
+    }
+    int error = errno;
+    close(fd);
+    errno = error;
+    return state;
+}
+
+void reference_unmap(const struct message *message, const unsigned char *content)
+{
+    if (content != NULL) {
+        union {
+            const unsigned char *in;
+            void *out;
+        } start = {.in = content - MESSAGE_ID};
+        munmap(start.out, MESSAGE_ID + message->length);
+    }
+}

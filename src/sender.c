@@ -1,0 +1,392 @@
+#include "sender.h"
+
+#include "link.h"
+#include "wait.h"
+#include "withdraw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+/* How long we give a raw writer in the middle of a line, or a receiver between two messages. */
+#define GRACE MILLISECONDS(100)
+/* A receiver that waits takes a message within microseconds; the cost of watching the name is saved. */
+#define PROMPT MILLISECONDS(2)
+/* Behind more bytes of others than this, a message goes as a reference, which can be withdrawn anywhere. */
+#define BACKLOG (PIPE_BUF / 2)
+
+static const char *const gone = "removed while waiting; the message is withdrawn";
+
+struct verdict sender_open(struct sender *sender, const char *path)
+{
+    int probe = -1;
+
+    wait_begin();
+    struct verdict v = mailbox_find(path, &sender->box);
+
+    if (v.status != STATUS_DONE) {
+        return v;
+    }
+    if (sender->nonblock) {
+        v = mailbox_open(&sender->box, O_WRONLY, &probe);
+        if (v.error == ENXIO) {
+            return verdict(STATUS_NOT_NOW, "no receiver is there");
+        }
+        if (v.status != STATUS_DONE) {
+            return v;
+        }
+    }
+    /*
+     * Both ends, so that opening never waits and what we write stays alive without a reader. Not for a pipe
+     * without a name: nobody can come to it later, so we must see when its last reader has gone.
+     */
+    v = sender->box.anonymous ? verdict_errno("", EACCES) : mailbox_open(&sender->box, O_RDWR, &sender->fd);
+    sender->readable = v.status == STATUS_DONE;
+    if (v.error == EACCES) {
+        v = mailbox_open(&sender->box, O_WRONLY, &sender->fd);
+        if (v.error == ENXIO) {
+            v = sender->box.anonymous ? verdict(STATUS_GONE, "its reader has gone")
+                                      : mailbox_open_waiting(&sender->box, sender->until, &sender->fd);
+        }
+    }
+    if (probe != -1) {
+        close(probe);
+    }
+    return v;
+}
+
+/* Starts to watch the name, once, and says whether it is still there. */
+static bool name_is_gone(struct sender *sender)
+{
+    if (!sender->watched) {
+        sender->watched = true;
+        watch_start(&sender->box.id);
+    }
+    return watch_gone(&sender->box.id);
+}
+
+static void arm(struct sender *sender)
+{
+    if (!sender->armed) {
+        sender->armed = wait_arm(sender->fd) == 0;
+    }
+}
+
+static void give_hand(struct sender *sender)
+{
+    if (sender->hand) {
+        link_give(sender->fd, LINK_HAND);
+        sender->hand = false;
+    }
+}
+
+void sender_release(struct sender *sender)
+{
+    give_hand(sender);
+    if (sender->rendezvous && !sender->exclusive) {
+        link_give(sender->fd, LINK_RENDEZVOUS);
+        sender->rendezvous = false;
+    }
+}
+
+/* Waits for our turn among the senders. */
+static struct verdict meet(struct sender *sender)
+{
+    if (sender->rendezvous) {
+        return verdict_done();
+    }
+    if (link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS_AND_HAND)) {
+        sender->rendezvous = sender->hand = true;
+        return verdict_done();
+    }
+    sender->rendezvous = link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS);
+    if (!sender->rendezvous && sender->nonblock) {
+        return verdict(STATUS_NOT_NOW, "busy: another sender is waiting for a receiver");
+    }
+    while (!sender->rendezvous) {
+        if (name_is_gone(sender)) {
+            return verdict(STATUS_GONE, gone);
+        }
+        switch (link_wait(sender->fd, LINK_SENDER, LINK_RENDEZVOUS, sender->until, WAIT_NAME | WAIT_MORTAL)) {
+        case WAKE_DONE:
+            /* The one before us may have left because the mailbox did. */
+            if (name_is_gone(sender)) {
+                return verdict(STATUS_GONE, gone);
+            }
+            sender->rendezvous = true;
+            break;
+        case WAKE_DEADLINE:
+            return verdict(STATUS_TIMEOUT, "timed out: other senders are waiting; the message is withdrawn");
+        case WAKE_EVENT:
+            return verdict_errno("cannot lock it", errno);
+        default:
+            break;
+        }
+    }
+    return verdict_done();
+}
+
+/* Takes the hand lock, which receivers hold while they work on a message; false if one keeps it. */
+static bool take_hand(struct sender *sender, int flags)
+{
+    if (!sender->hand) {
+        sender->hand = link_try(sender->fd, LINK_SENDER, LINK_HAND);
+    }
+    if (!sender->hand) {
+        deadline soon = deadline_sooner(sender->until, deadline_in(GRACE));
+        /* At the deadline itself the receiver still gets a moment to finish what it has in hand. */
+        if (deadline_passed(sender->until)) {
+            soon = deadline_in(GRACE);
+        }
+        sender->hand = link_wait(sender->fd, LINK_SENDER, LINK_HAND, soon, flags) == WAKE_DONE;
+    }
+    return sender->hand;
+}
+
+/*
+ * Whether a line may be written now: what stands in the FIFO, if anything, ends where a message ends,
+ * and is little enough to be put aside should we have to withdraw from behind it.
+ */
+static bool line_is_safe(struct sender *sender, size_t count)
+{
+    if (!sender->hand) {
+        return false;
+    }
+    if (count == 0) {
+        return true;
+    }
+    return count <= BACKLOG && sender->readable && peek_at(&sender->peek, sender->fd, count) == 0 &&
+           sender->peek.all && withdraw_is_boundary(sender->peek.bytes, sender->peek.length);
+}
+
+/* A raw writer that stopped inside a line gets a moment to go on, or a receiver to take what it left. */
+static void wait_for_boundary(struct sender *sender)
+{
+    deadline soon = deadline_sooner(sender->until, deadline_in(GRACE));
+
+    arm(sender);
+    while (!line_is_safe(sender, peek_count(sender->fd))) {
+        give_hand(sender);
+        if (wait_event(soon) != WAKE_EVENT || !take_hand(sender, 0)) {
+            break; /* deadline, name, signal: the wait for the receiver meets each of them again */
+        }
+    }
+    take_hand(sender, 0);
+}
+
+/* Moves content that is in memory alone into a memfd. */
+static int refer(struct outgoing *message)
+{
+    if (message->big.fd != -1) {
+        return 0;
+    }
+    if (reference_create(&message->big) == -1) {
+        return -1;
+    }
+    if (reference_append(&message->big, message->content, message->length) == 0 &&
+        reference_seal(&message->big) == 0) {
+        return 0;
+    }
+    int error = errno;
+    reference_drop(&message->big);
+    errno = error;
+    return -1;
+}
+
+/* Whether a receiver will be able to open a reference: it is the owner of the FIFO, as far as we can see. */
+static bool may_refer(const struct sender *sender)
+{
+    return sender->box.anonymous || sender->box.owner == 0 || sender->box.owner == (uid_t)getauxval(AT_EUID);
+}
+
+/* Puts the message into the form that fits what is in the FIFO now. */
+static struct verdict make_frame(struct sender *sender, struct outgoing *message, size_t *count)
+{
+    bool small = message->content != NULL && message->length <= MESSAGE_RECORD_MAX;
+
+    *count = peek_count(sender->fd);
+    if (message->bare) {
+        sender->unit = message->length;
+        message_put_line(&sender->frame, message->content, message->length);
+        return verdict_done();
+    }
+    if (message->content != NULL && message_is_line(message->content, message->length)) {
+        if (!line_is_safe(sender, *count) && sender->hand && sender->readable && *count <= BACKLOG) {
+            wait_for_boundary(sender);
+            *count = peek_count(sender->fd);
+        }
+        if (line_is_safe(sender, *count)) {
+            message_put_line(&sender->frame, message->content, message->length);
+            return verdict_done();
+        }
+    }
+    if (small && (*count == 0 || !may_refer(sender) || !sender->readable)) {
+        message_put_record(&sender->frame, message->content, message->length, getpid());
+        return verdict_done();
+    }
+    if (!may_refer(sender)) {
+        return verdict(STATUS_REFUSED,
+                       "too big for a mailbox of another user: at most 4080 bytes, or a line of 4096");
+    }
+    if (refer(message) == -1) {
+        return verdict_errno("cannot keep the message", errno);
+    }
+    message_put_reference(&sender->frame, &message->big.reference, getpid());
+    return verdict_done();
+}
+
+/* What a wait that ended says about a message that is not, or no longer, in the FIFO. */
+static struct verdict gave_up(struct sender *sender, enum wake wake)
+{
+    if (wake == WAKE_NAME) {
+        return verdict(STATUS_GONE, gone);
+    }
+    if (wake == WAKE_SIGNAL) {
+        return verdict(STATUS_SIGNAL + wait_signal(), "ended by a signal; the message is withdrawn");
+    }
+    return sender->nonblock ? verdict(STATUS_NOT_NOW, "no receiver took it; the message is withdrawn")
+                            : verdict(STATUS_TIMEOUT, "timed out; the message is withdrawn");
+}
+
+/* Waits until something is read from the FIFO, which is full, or a reader comes, if none is there. */
+static struct verdict wait_for_room(struct sender *sender, int error)
+{
+    give_hand(sender);
+    if (error == EPIPE) {
+        int old = sender->fd;
+        if (sender->box.anonymous) {
+            return verdict(STATUS_GONE, "its reader has gone");
+        }
+        struct verdict v = mailbox_open_waiting(&sender->box, sender->until, &sender->fd);
+        if (v.status == STATUS_DONE) {
+            close(old);
+            sender->armed = sender->rendezvous = false;
+            v = meet(sender);
+        }
+        return v;
+    }
+    if (error != EAGAIN) {
+        return verdict_errno("cannot write to it", error);
+    }
+    if (sender->nonblock) {
+        return verdict(STATUS_NOT_NOW, "full");
+    }
+    if (name_is_gone(sender)) {
+        return verdict(STATUS_GONE, gone);
+    }
+    enum wake wake = wait_event(sender->until);
+    bool stay = wake == WAKE_EVENT || (wake == WAKE_NAME && !watch_gone(&sender->box.id));
+    return stay ? verdict_done() : gave_up(sender, wake);
+}
+
+static bool is_line(const struct frame *frame)
+{
+    return message_is_line(frame->bytes, frame->length);
+}
+
+/*
+ * Writes the message as one frame.
+ *
+ * A line has to start where a message ends. Whoever holds the hand lock keeps our receivers away, but a raw
+ * writer may still get its bytes in between the look at the FIFO and the write. So we look again while we
+ * still hold the lock, and if something without a newline stands before our line, put that right.
+ */
+static struct verdict put(struct sender *sender, struct outgoing *message)
+{
+    for (;;) {
+        size_t before;
+        take_hand(sender, WAIT_MORTAL);
+        struct verdict v = make_frame(sender, message, &before);
+        if (v.status != STATUS_DONE) {
+            return v;
+        }
+        ssize_t written = write(sender->fd, sender->frame.bytes, sender->frame.length);
+        if (written == (ssize_t)sender->frame.length) {
+            bool alone = peek_count(sender->fd) == before + sender->frame.length;
+            if (alone || !sender->hand || !is_line(&sender->frame) || !withdraw_if_glued(sender)) {
+                return verdict_done();
+            }
+            continue;
+        }
+        int error = written == -1 ? errno : EIO;
+        if (error != EINTR) {
+            if (error == EAGAIN && !sender->armed) {
+                arm(sender); /* and try again: room may have come before we were armed */
+                continue;
+            }
+            v = wait_for_room(sender, error);
+        }
+        if (v.status != STATUS_DONE) {
+            return v;
+        }
+    }
+}
+
+/*
+ * Takes the message back, if it is still there, and returns `why`; or status 0 if it has been taken, or 4
+ * if a receiver keeps it in hand.
+ */
+static struct verdict conclude(struct sender *sender, struct outgoing *message, struct verdict why)
+{
+    struct verdict v = verdict(STATUS_UNCERTAIN, "a receiver has the message in hand and has not finished");
+
+    if (take_hand(sender, 0)) {
+        switch (withdraw(sender, message)) {
+        case WITHDRAWN:
+            v = why;
+            break;
+        case WITHDRAW_TAKEN:
+            v = verdict_done();
+            break;
+        default:
+            v = verdict(STATUS_UNCERTAIN, "the message cannot be taken back out of the mailbox");
+        }
+    }
+    give_hand(sender);
+    /* A signal still ends us, whatever it found. */
+    return why.status > STATUS_SIGNAL ? why : v;
+}
+
+/* Waits until the message has been taken. */
+static struct verdict await(struct sender *sender, struct outgoing *message)
+{
+    deadline until = sender->nonblock ? deadline_in(GRACE) : sender->until;
+    deadline prompt = deadline_sooner(until, deadline_in(PROMPT));
+
+    arm(sender);
+    if (peek_count(sender->fd) < sender->frame.length) {
+        return verdict_done();
+    }
+    enum wake wake = wait_event(prompt);
+    for (;;) {
+        if (wake != WAKE_SIGNAL && withdraw_is_taken(sender)) {
+            return verdict_done();
+        }
+        if (wake == WAKE_SIGNAL || deadline_passed(until)) {
+            return conclude(sender, message, gave_up(sender, wake == WAKE_SIGNAL ? wake : WAKE_DEADLINE));
+        }
+        if (name_is_gone(sender)) {
+            return conclude(sender, message, gave_up(sender, WAKE_NAME));
+        }
+        if (sender->box.anonymous && withdraw_has_no_reader(sender)) {
+            return verdict(STATUS_GONE, "its reader has gone; the message is withdrawn");
+        }
+        wake = wait_event(until);
+    }
+}
+
+struct verdict sender_send(struct sender *sender, struct outgoing *message)
+{
+    struct verdict v = meet(sender);
+
+    if (v.status != STATUS_DONE) {
+        return v;
+    }
+    v = put(sender, message);
+    if (v.status == STATUS_DONE) {
+        give_hand(sender);
+        v = await(sender, message);
+    }
+    return v;
+}

@@ -1,0 +1,226 @@
+#include "wait.h"
+
+#include "status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+#define ENDING (sizeof ending / sizeof *ending)
+
+static sigset_t entry_mask; /* the mask at start */
+static sigset_t awaited;    /* what wait_event() takes */
+static bool begun;
+static int signal_seen;
+static sigjmp_buf escape;
+
+void wait_begin(void)
+{
+    sigset_t blocked;
+
+    if (begun) {
+        return;
+    }
+    begun = true;
+    sigemptyset(&awaited);
+    sigaddset(&awaited, SIGIO);
+    sigaddset(&awaited, SIGURG);
+    sigaddset(&awaited, SIGCHLD);
+    for (size_t i = 0; i < ENDING; i++) {
+        sigaddset(&awaited, ending[i]);
+    }
+    blocked = awaited;
+    sigaddset(&blocked, SIGPIPE);
+    sigaddset(&blocked, SIGALRM);
+    sigprocmask(SIG_BLOCK, &blocked, &entry_mask);
+    for (size_t i = 0; i < ENDING; i++) {
+        if (sigismember(&entry_mask, ending[i]) == 1) {
+            sigdelset(&awaited, ending[i]);
+        }
+    }
+}
+
+const sigset_t *wait_entry_mask(void)
+{
+    return &entry_mask;
+}
+
+int wait_signal(void)
+{
+    return signal_seen;
+}
+
+/* Blocked signals are queued even when their disposition is to be ignored (nohup, `&` in sh). */
+static bool ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* Takes one signal of `set`. */
+static enum wake wait_for(const sigset_t *set, deadline until)
+{
+    for (;;) {
+        struct timespec left;
+        bool forever = until == DEADLINE_NEVER;
+
+        /* Past the deadline one look at what is pending is still due: left is zero then. */
+        if (!forever) {
+            deadline_left(until, &left);
+        }
+        int number = sigtimedwait(set, NULL, forever ? NULL : &left);
+        switch (number) {
+        case -1:
+            if (errno == EAGAIN && deadline_passed(until)) {
+                return WAKE_DEADLINE;
+            }
+            break; /* EINTR: stopped and continued */
+        case SIGIO:
+        case SIGCHLD:
+            return WAKE_EVENT;
+        case SIGURG:
+            return WAKE_NAME;
+        default:
+            if (!ignored(number)) {
+                signal_seen = number;
+                return WAKE_SIGNAL;
+            }
+        }
+    }
+}
+
+enum wake wait_event(deadline until)
+{
+    /* A request to end stays one, whichever of several waits it came to. */
+    return signal_seen != 0 ? WAKE_SIGNAL : wait_for(&awaited, until);
+}
+
+enum wake wait_child(deadline until)
+{
+    sigset_t set = awaited;
+
+    sigdelset(&set, SIGIO);
+    sigdelset(&set, SIGURG);
+    return wait_for(&set, until);
+}
+
+/*
+ * A handler that only set a flag would leave a gap between the last look at the flag and the entry into
+ * the system call, where the one signal there will ever be is lost and the call blocks for ever. Jumping
+ * out closes it: whenever the signal comes, from the moment it is unblocked, we do not stay in the call.
+ * Only plain system calls run in between, so nothing is left half done that could not be jumped out of.
+ */
+static void jump(int number)
+{
+    siglongjmp(escape, number);
+}
+
+static void install_handlers(void)
+{
+    static bool installed;
+    struct sigaction action = {.sa_handler = jump};
+
+    if (!installed) {
+        sigemptyset(&action.sa_mask);
+        sigaddset(&action.sa_mask, SIGALRM);
+        sigaddset(&action.sa_mask, SIGURG);
+        sigaction(SIGALRM, &action, NULL);
+        sigaction(SIGURG, &action, NULL);
+        installed = true;
+    }
+}
+
+/* Rings SIGALRM at the deadline; a deadline that has passed rings after a microsecond. */
+static void set_alarm(deadline until)
+{
+    struct itimerval timer = {0};
+    struct timespec left;
+
+    if (until != DEADLINE_NEVER) {
+        deadline_left(until, &left);
+        timer.it_value.tv_sec = left.tv_sec;
+        timer.it_value.tv_usec = left.tv_nsec / 1000 + 1;
+        if (timer.it_value.tv_usec >= 1000000) {
+            timer.it_value.tv_usec = 999999;
+        }
+    }
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline until, int flags)
+{
+    sigset_t open_mask;
+    sigset_t closed_mask;
+    int saved_errno;
+
+    if (!begun && until == DEADLINE_NEVER) {
+        *result = call(argument);
+        return WAKE_DONE;
+    }
+    wait_begin();
+    install_handlers();
+    sigprocmask(SIG_BLOCK, NULL, &closed_mask);
+    open_mask = closed_mask;
+    sigdelset(&open_mask, SIGALRM);
+    if (flags & WAIT_NAME) {
+        sigdelset(&open_mask, SIGURG);
+    }
+    for (size_t i = 0; (flags & WAIT_MORTAL) && i < ENDING; i++) {
+        if (sigismember(&awaited, ending[i]) == 1) {
+            sigdelset(&open_mask, ending[i]);
+        }
+    }
+    /* A SIGALRM that somebody else sent lands here too, before the deadline: enter the call again. */
+    int number = sigsetjmp(escape, 1);
+    if (number != 0 && (number != SIGALRM || deadline_passed(until))) {
+        set_alarm(DEADLINE_NEVER);
+        return number == SIGALRM ? WAKE_DEADLINE : WAKE_NAME;
+    }
+    if (until != DEADLINE_NEVER) {
+        set_alarm(until);
+    }
+    sigprocmask(SIG_SETMASK, &open_mask, NULL);
+    *result = call(argument);
+    saved_errno = errno;
+    sigprocmask(SIG_SETMASK, &closed_mask, NULL);
+    if (until != DEADLINE_NEVER) {
+        set_alarm(DEADLINE_NEVER);
+    }
+    errno = saved_errno;
+    return WAKE_DONE;
+}
+
+static int arm(int fd)
+{
+    if (fcntl(fd, F_SETOWN, getpid()) == -1) {
+        return -1;
+    }
+    return fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
+}
+
+int wait_arm(int fd)
+{
+    return arm(fd);
+}
+
+int wait_arm_name(int fd)
+{
+    return fcntl(fd, F_SETSIG, SIGURG) == -1 ? -1 : arm(fd);
+}
+
+void wait_die(int number)
+{
+    sigset_t one;
+
+    sigemptyset(&one);
+    sigaddset(&one, number);
+    raise(number);
+    sigprocmask(SIG_UNBLOCK, &one, NULL);
+    /* Not reached: whoever sent it did not ignore it, and nobody here handles it. */
+    _exit(STATUS_SIGNAL + number);
+}

@@ -1,0 +1,79 @@
+/*
+ * wait: every way this program sleeps, so that none of them can miss an event or outlast a deadline.
+ *
+ * Two calls. wait_event() sleeps in one rt_sigtimedwait(2) until something happens. wait_call() makes
+ * a system call that can only block (a lock, an open, a write) and gets out of it when the deadline
+ * passes or the mailbox's name changes. Both rest on signals that wait_begin() blocks:
+ *
+ *   SIGIO    the FIFO was read from or written to (O_ASYNC on its descriptor: wait_arm)
+ *   SIGURG   the mailbox's name may have changed (watch.h)
+ *   SIGCHLD  COMMAND ended
+ *   SIGHUP, SIGINT, SIGQUIT, SIGTERM   somebody wants us to end
+ *   SIGPIPE  blocked so that a dead reader is an EPIPE; never waited for
+ *   SIGALRM  the deadline, inside wait_call() only
+ *
+ * A signal that arrives between a look at the state and the sleep stays pending and ends the sleep
+ * at once: arm, look, sleep, in that order, cannot lose a wake-up.
+ *
+ * The module owns no descriptor. Its state is the process's signal mask: one thread only.
+ */
+#ifndef FIFO_WAIT_H
+#define FIFO_WAIT_H
+
+#include "deadline.h"
+
+#include <signal.h>
+
+enum wake {
+    WAKE_DONE,     /* wait_call: the call returned */
+    WAKE_EVENT,    /* SIGIO or SIGCHLD: look again */
+    WAKE_NAME,     /* SIGURG: look whether the mailbox still has its name */
+    WAKE_SIGNAL,   /* somebody wants us to end: wait_signal() says which signal */
+    WAKE_DEADLINE, /* too late */
+};
+
+/* Blocks the signals above; calls after the first do nothing. sigprocmask(2). */
+void wait_begin(void);
+
+/*
+ * Sleeps until an event, a signal or the deadline. Spurious events happen: the caller looks and comes
+ * back. Signals that were ignored or blocked when the program started are not WAKE_SIGNAL.
+ */
+enum wake wait_event(deadline until);
+
+/*
+ * The same for a parent that waits for its child: SIGIO does not end the sleep, and each signal that asks us
+ * to end is WAKE_SIGNAL once, to be passed on; wait_event() still sees it afterwards.
+ */
+enum wake wait_child(deadline until);
+
+/* The signal number of the last WAKE_SIGNAL, 0 if there was none. */
+int wait_signal(void);
+
+enum {
+    WAIT_NAME = 1,   /* end with WAKE_NAME when the mailbox's name may have changed */
+    WAIT_MORTAL = 2, /* let signals that end the process do so at once: nothing is in flight */
+};
+
+/*
+ * Makes `call(argument)`, a function that makes exactly one blocking system call, and stores what it
+ * returned in *result (errno is its errno). Ends early with WAKE_DEADLINE or, with WAIT_NAME in `flags`,
+ * WAKE_NAME; the call has then been abandoned, and may or may not have had its effect. So this is for locks,
+ * which may be taken twice and are given back by closing, and for reads and writes that are given up on.
+ * Before wait_begin(), with no deadline, it is a plain call.
+ */
+enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline until, int flags);
+
+/* Makes the kernel send SIGIO for each read and write of the FIFO `fd`. 0, or -1 and errno. fcntl(2). */
+int wait_arm(int fd);
+
+/* Like wait_arm, for a descriptor of watch.h: SIGURG instead of SIGIO. */
+int wait_arm_name(int fd);
+
+/* The signal mask the process was started with, for a COMMAND that is about to be run. */
+const sigset_t *wait_entry_mask(void);
+
+/* Ends the process by the signal `number`, as if it had never been blocked. */
+_Noreturn void wait_die(int number);
+
+#endif

@@ -1,0 +1,78 @@
+#include "watch.h"
+
+#include "wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int watch_inode(const struct identity *who)
+{
+    int fd = inotify_init1(IN_CLOEXEC);
+
+    if (fd == -1) {
+        return -1;
+    }
+    /*
+     * IN_ATTRIB is what unlink(2) and a rename(2) over the name raise while somebody has the file open;
+     * IN_DELETE_SELF would only come after the last close, which is ours. Never read: the signal is all
+     * we want, and an unread queue raises no further ones only when it overflows, which a queue of
+     * identical events does not: the kernel merges them.
+     */
+    if (inotify_add_watch(fd, who->path, IN_ATTRIB | IN_MOVE_SELF) == -1 || wait_arm_name(fd) == -1) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
+
+static int watch_directory(const struct identity *who)
+{
+    char directory[PATH_MAX] = ".";
+    const char *slash = strrchr(who->path, '/');
+
+    if (slash != NULL) {
+        size_t length = slash == who->path ? 1 : (size_t)(slash - who->path);
+        if (length >= sizeof directory) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        memcpy(directory, who->path, length);
+        directory[length] = '\0';
+    }
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd == -1) {
+        return -1;
+    }
+    /* DN_CREATE is how a rename from another directory over the name is told. */
+    if (wait_arm_name(fd) == -1 ||
+        fcntl(fd, F_NOTIFY, DN_CREATE | DN_DELETE | DN_RENAME | DN_MULTISHOT) == -1) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
+
+int watch_start(const struct identity *who)
+{
+    return watch_inode(who) == 0 ? 0 : watch_directory(who);
+}
+
+bool watch_gone(const struct identity *who)
+{
+    struct stat now;
+
+    if (stat(who->path, &now) == -1) {
+        /* EACCES and the like say nothing about the mailbox: somebody changed the way to it. */
+        return errno == ENOENT || errno == ENOTDIR;
+    }
+    return now.st_dev != who->device || now.st_ino != who->inode;
+}

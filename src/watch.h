@@ -1,0 +1,31 @@
+/*
+ * watch: tells, by SIGURG, when a mailbox's name no longer leads to the mailbox we have open.
+ *
+ * A watch belongs to one process and lives as long as it; the kernel drops it at exit. Where inotify(7)
+ * has no instance left for this user (128 is common), or may not look at the FIFO (a drop box), the
+ * directory is watched instead, with F_NOTIFY of fcntl(2), which has no such limit. Nothing here blocks.
+ */
+#ifndef FIFO_WATCH_H
+#define FIFO_WATCH_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* The identity of a mailbox: the name it was found under and the inode it had. */
+struct identity {
+    const char *path;
+    dev_t device;
+    ino_t inode;
+};
+
+/*
+ * Starts watching; from then on each change that may have taken the name away raises SIGURG (see
+ * wait.h). Look with watch_gone() after this call, not before: what happened earlier raises nothing.
+ * Returns 0, or -1 and errno when neither way of watching is to be had.
+ */
+int watch_start(const struct identity *who);
+
+/* Whether the name now leads elsewhere or nowhere: removed, renamed, or replaced by another. stat(2). */
+bool watch_gone(const struct identity *who);
+
+#endif

@@ -1,0 +1,194 @@
+#include "withdraw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * Steps from message to message. Returns the offset of the first one that equals `frame` (NULL: none will),
+ * or `length`. *clean tells whether the steps ended on a boundary.
+ */
+static size_t walk(const unsigned char *bytes, size_t length, size_t unit, const struct frame *frame,
+                   bool *clean)
+{
+    struct message message;
+    size_t at = 0;
+
+    *clean = true;
+    while (at < length) {
+        if (frame != NULL && length - at >= frame->length &&
+            memcmp(bytes + at, frame->bytes, frame->length) == 0) {
+            return at;
+        }
+        if (unit > 0) {
+            *clean = length - at >= unit;
+            at += *clean ? unit : length - at;
+            continue;
+        }
+        enum found found = message_find(bytes + at, length - at, true, &message);
+        *clean = found != FOUND_UNFINISHED && found != FOUND_NEWER;
+        at += found == FOUND_NEWER ? 1 : message.frame;
+    }
+    return length;
+}
+
+bool withdraw_is_boundary(const unsigned char *bytes, size_t length)
+{
+    bool clean;
+    walk(bytes, length, 0, NULL, &clean);
+    return clean;
+}
+
+enum place { PLACE_NONE, PLACE_FOUND, PLACE_UNKNOWN };
+
+/* Where our frame is: *at is its offset from the front, sender->peek holds all there is. */
+static enum place find_ours(struct sender *sender, int fd, size_t *at)
+{
+    size_t count = peek_count(sender->fd);
+    bool clean;
+
+    if (count < sender->frame.length) {
+        return PLACE_NONE;
+    }
+    if (fd == -1 || peek_at(&sender->peek, fd, count) == -1) {
+        return PLACE_UNKNOWN;
+    }
+    *at = walk(sender->peek.bytes, sender->peek.length, sender->unit, &sender->frame, &clean);
+    if (*at < sender->peek.length) {
+        return PLACE_FOUND;
+    }
+    return sender->peek.all ? PLACE_NONE : PLACE_UNKNOWN;
+}
+
+bool withdraw_is_taken(struct sender *sender)
+{
+    size_t at;
+    return find_ours(sender, sender->readable ? sender->fd : -1, &at) == PLACE_NONE;
+}
+
+bool withdraw_has_no_reader(const struct sender *sender)
+{
+    struct pollfd end = {.fd = sender->fd};
+    return poll(&end, 1, 0) == 1 && (end.revents & POLLERR) != 0;
+}
+
+/*
+ * Reads `length` bytes that we have just seen at the front. A raw reader may have taken them meanwhile, in
+ * which case other people's bytes are what we get: those go back, and what we wanted has been taken.
+ */
+static enum withdrawal read_front(int read_fd, int write_fd, const unsigned char *wanted, size_t length)
+{
+    unsigned char got[2 * PIPE_BUF + sizeof(struct frame)];
+    ssize_t count;
+
+    if (length > sizeof got) {
+        return WITHDRAW_FAILED;
+    }
+    do {
+        count = read(read_fd, got, length);
+    } while (count == -1 && errno == EINTR);
+    if (count == (ssize_t)length && memcmp(got, wanted, length) == 0) {
+        return WITHDRAWN;
+    }
+    if (count > 0 && write(write_fd, got, (size_t)count) != count) {
+        return WITHDRAW_FAILED;
+    }
+    return WITHDRAW_TAKEN;
+}
+
+/*
+ * Takes our frame out from between the bytes of others. Only the front can be read, so those are read too and
+ * written again, first written and then read: whoever kills us in between, they are there twice rather than
+ * not at all. Only where one atomic write can do it, and where it cannot tear or glue what they wrote.
+ */
+static enum withdrawal read_between(const struct sender *sender, int fd, size_t at)
+{
+    const unsigned char *bytes = sender->peek.bytes;
+    size_t end = at + sender->frame.length;
+    size_t after = sender->peek.length - end;
+    unsigned char others[PIPE_BUF];
+
+    if (!sender->peek.all || at + after > sizeof others || !withdraw_is_boundary(bytes, at) ||
+        !withdraw_is_boundary(bytes + end, after)) {
+        return WITHDRAW_FAILED;
+    }
+    memcpy(others, bytes, at);
+    memcpy(others + at, bytes + end, after);
+    if (write(sender->fd, others, at + after) != (ssize_t)(at + after)) {
+        return WITHDRAW_FAILED;
+    }
+    return read_front(fd, sender->fd, bytes, sender->peek.length);
+}
+
+/* A descriptor to read from: the sender's own, or a new one if we may. -1 if not. */
+static int reading_end(const struct sender *sender)
+{
+    char alias[32];
+
+    if (sender->readable) {
+        return sender->fd;
+    }
+    snprintf(alias, sizeof alias, "/proc/self/fd/%d", sender->fd);
+    return open(alias, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+enum withdrawal withdraw(struct sender *sender, struct outgoing *message)
+{
+    enum withdrawal result = WITHDRAW_FAILED;
+    int fd = reading_end(sender);
+    size_t at;
+
+    switch (find_ours(sender, fd, &at)) {
+    case PLACE_NONE:
+        result = WITHDRAW_TAKEN;
+        break;
+    case PLACE_FOUND:
+        if (at == 0) {
+            result = read_front(fd, sender->fd, sender->frame.bytes, sender->frame.length);
+        } else if (message->big.fd == -1) {
+            result = read_between(sender, fd, at);
+        }
+        break;
+    default:
+        break;
+    }
+    /*
+     * A reference that stays in the FIFO leads nowhere once the memfd is closed. That is safe while we hold
+     * the hand lock: no receiver can be just about to open it.
+     */
+    if (result == WITHDRAW_FAILED && message->big.fd != -1) {
+        reference_drop(&message->big);
+        result = WITHDRAWN;
+    }
+    if (fd != -1 && fd != sender->fd) {
+        close(fd);
+    }
+    return result;
+}
+
+bool withdraw_if_glued(struct sender *sender)
+{
+    const struct frame *frame = &sender->frame;
+    size_t at;
+
+    if (find_ours(sender, sender->readable ? sender->fd : -1, &at) != PLACE_NONE ||
+        sender->peek.length < frame->length) {
+        return false;
+    }
+    /* Not where a message may start; but is it there at all, or has a raw reader been quick? */
+    const unsigned char *bytes = sender->peek.bytes;
+    const unsigned char *ours = memmem(bytes, sender->peek.length, frame->bytes, frame->length);
+    if (ours == NULL || ours == bytes) {
+        return false;
+    }
+    size_t before = (size_t)(ours - bytes);
+    if (before > PIPE_BUF || read_front(sender->fd, sender->fd, bytes, before + frame->length) != WITHDRAWN) {
+        return false;
+    }
+    /* What stood before goes back first. It had no newline, and the message now follows in another form. */
+    (void)!write(sender->fd, bytes, before);
+    return true;
+}

@@ -1,0 +1,39 @@
+/*
+ * withdraw: finds our message among what else is in the FIFO, and takes it back, and only it.
+ *
+ * Two messages with the same bytes are the same message here: when one of two equal lines is left, it does
+ * not matter to anybody whose it was. Nothing here waits. The descriptors belong to the sender.
+ */
+#ifndef FIFO_WITHDRAW_H
+#define FIFO_WITHDRAW_H
+
+#include "sender.h"
+
+enum withdrawal {
+    WITHDRAWN,       /* it is out, and nobody has it or will have it */
+    WITHDRAW_TAKEN,  /* it was not there any more */
+    WITHDRAW_FAILED, /* it is there, or may be, and cannot be taken out */
+};
+
+/* Whether a message that is written behind these bytes starts where a message may start. */
+bool withdraw_is_boundary(const unsigned char *bytes, size_t length);
+
+/*
+ * Whether the sender's frame has left the FIFO. Never true while it is there. Where that cannot be told (we
+ * may not read, and others' bytes are there) it is false until fewer bytes than the frame has are left.
+ */
+bool withdraw_is_taken(struct sender *sender);
+
+/* Takes the frame back. The caller holds the hand lock, so that no receiver of ours is at work. */
+enum withdrawal withdraw(struct sender *sender, struct outgoing *message);
+
+/*
+ * After a line was written: whether a raw writer's unfinished line got before it, so that the two would be
+ * read as one. If so the line is taken out again (true: write it anew, in another form). Needs the hand lock.
+ */
+bool withdraw_if_glued(struct sender *sender);
+
+/* Whether nobody has the other end open. poll(2), POLLERR. */
+bool withdraw_has_no_reader(const struct sender *sender);
+
+#endif
