@@ -1,0 +1,120 @@
+# Loaded by every suite. Vocabulary: a *peer* is a fifo-send or fifo-recv in the background; `start` starts one,
+# `status_of` waits for it. Whatever a test starts is dead when the test ends.
+
+bats_require_minimum_version 1.5.0
+
+for place in /usr/lib/bats /usr/share/bats /usr/lib/bats-core; do
+    if [ -r "$place/bats-assert/load.bash" ]; then
+        load "$place/bats-support/load.bash"
+        load "$place/bats-assert/load.bash"
+        break
+    fi
+done
+
+# The longest any single command may take. Generous: it only ever ends what hangs.
+DEADLINE=${DEADLINE:-20}
+
+common_setup() {
+    ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+    export PATH="${FIFO_BIN:-$ROOT/bin}:$PATH"
+    cd "$BATS_TEST_TMPDIR" || return 1
+    umask 022
+    PEERS=()
+}
+
+common_teardown() {
+    local peer
+    for peer in "${PEERS[@]}"; do
+        kill -KILL -- "-$peer" 2>/dev/null || true
+    done
+}
+
+setup() { common_setup; }
+teardown() { common_teardown; }
+
+# within COMMAND...: runs it under the deadline. A hang becomes status 137.
+within() {
+    timeout --foreground -s KILL "$DEADLINE" "$@"
+}
+
+# start NAME COMMAND...: runs it in the background, in a process group of its own, with output in NAME.out and
+# NAME.err. The pid of COMMAND itself is in NAME.pid, its status, once it has ended, in NAME.status.
+start() {
+    local name=$1
+    shift
+    # shellcheck disable=SC2016
+    setsid bash -c '
+        name=$1; shift
+        "$@" >"$name.out" 2>"$name.err" <"${STDIN:-/dev/null}" &
+        echo $! >"$name.pid.new"; mv "$name.pid.new" "$name.pid"
+        wait $!; echo $? >"$name.status.new"; mv "$name.status.new" "$name.status"
+    ' start "$name" "$@" 3>&- &
+    PEERS+=($!)
+    wait_until test -s "$name.pid"
+}
+
+# wait_until COMMAND...: until it succeeds, for at most the deadline. Looks often: the good case is fast.
+wait_until() {
+    local end=$((SECONDS + DEADLINE))
+    until "$@"; do
+        if ((SECONDS >= end)); then
+            echo "waited in vain for: $*" >&2
+            return 1
+        fi
+        sleep 0.01
+    done
+}
+
+# status_of NAME: waits for the peer and prints its status.
+status_of() {
+    wait_until test -s "$1.status" && cat "$1.status"
+}
+
+# ended_with STATUS NAME...: asserts how each peer ended.
+ended_with() {
+    local want=$1 name got
+    shift
+    for name; do
+        got=$(status_of "$name") || return 1
+        if [ "$got" != "$want" ]; then
+            echo "$name ended with $got, not $want: $(cat "$name.err")" >&2
+            return 1
+        fi
+    done
+}
+
+# sleeps NAME: whether the peer sleeps in the one call that waits for events (rt_sigtimedwait, 128 on x86_64).
+# in_call NAME CALL...: whether it sleeps in one of the named calls.
+in_call() {
+    local name=$1 pid
+    shift
+    pid=$(cat "$name.pid")
+    grep -qE "^($(IFS='|'; echo "$*"))\$" "/proc/$pid/wchan" 2>/dev/null
+}
+
+# waits NAME: until the peer sleeps, for whatever it is waiting for.
+waits() {
+    wait_until asleep "$(cat "$1.pid")"
+}
+
+asleep() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    [[ ${stat##*) } == S* ]]
+}
+
+# milliseconds COMMAND...: runs it and sets `took`; the status is COMMAND's.
+milliseconds() {
+    local before=${EPOCHREALTIME/./} status=0
+    "$@" || status=$?
+    took=$(((${EPOCHREALTIME/./} - before) / 1000))
+    return $status
+}
+
+# between LOW HIGH VALUE
+between() {
+    if (($3 < $1 || $3 > $2)); then
+        echo "$3 is not between $1 and $2" >&2
+        return 1
+    fi
+}
