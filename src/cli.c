@@ -103,17 +103,25 @@ void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, v
     }
 }
 
-/* One line, whatever is in it: names and arguments may hold newlines, escapes, anything. */
+/* One line and one write, whatever is in it: names and arguments may hold newlines, escapes, anything. */
 static void print_line(const char *line)
 {
-    for (; *line != '\0'; line++) {
-        if (iscntrl((unsigned char)*line)) {
-            fprintf(stderr, "\\%03o", (unsigned char)*line);
+    char *escaped = malloc(4 * strlen(line) + 2);
+    char *at = escaped;
+
+    for (; escaped != NULL && *line != '\0'; line++) {
+        unsigned char byte = (unsigned char)*line;
+        if (byte < ' ' || byte == 0x7F) {
+            at += sprintf(at, "\\%03o", byte);
         } else {
-            putc(*line, stderr);
+            *at++ = *line;
         }
     }
-    putc('\n', stderr);
+    if (escaped != NULL) {
+        *at++ = '\n';
+        (void)!write(STDERR_FILENO, escaped, (size_t)(at - escaped));
+        free(escaped);
+    }
 }
 
 static void say(const char *name, const char *format, va_list arguments)

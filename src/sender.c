@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -249,6 +250,12 @@ static struct verdict gave_up(struct sender *sender, enum wake wake)
                             : verdict(STATUS_TIMEOUT, "timed out; the message is withdrawn");
 }
 
+static bool has_room(const struct sender *sender)
+{
+    struct pollfd end = {.fd = sender->fd, .events = POLLOUT};
+    return poll(&end, 1, 0) == 1 && (end.revents & POLLOUT) != 0;
+}
+
 /* Waits until something is read from the FIFO, which is full, or a reader comes, if none is there. */
 static struct verdict wait_for_room(struct sender *sender, int error)
 {
@@ -274,6 +281,11 @@ static struct verdict wait_for_room(struct sender *sender, int error)
     }
     if (name_is_gone(sender)) {
         return verdict(STATUS_GONE, gone);
+    }
+    arm(sender);
+    wait_forget_events();
+    if (has_room(sender)) {
+        return verdict_done();
     }
     enum wake wake = wait_event(sender->until);
     bool stay = wake == WAKE_EVENT || (wake == WAKE_NAME && !watch_gone(&sender->box.id));
@@ -311,10 +323,6 @@ static struct verdict put(struct sender *sender, struct outgoing *message)
         }
         int error = written == -1 ? errno : EIO;
         if (error != EINTR) {
-            if (error == EAGAIN && !sender->armed) {
-                arm(sender); /* and try again: room may have come before we were armed */
-                continue;
-            }
             v = wait_for_room(sender, error);
         }
         if (v.status != STATUS_DONE) {

@@ -82,7 +82,8 @@ static enum wake wait_for(const sigset_t *set, deadline until)
             break; /* EINTR: stopped and continued */
         case SIGIO:
         case SIGCHLD:
-            return WAKE_EVENT;
+            /* Events may come faster than we can look at them; the deadline holds all the same. */
+            return deadline_passed(until) ? WAKE_DEADLINE : WAKE_EVENT;
         case SIGURG:
             return WAKE_NAME;
         default:
@@ -98,6 +99,17 @@ enum wake wait_event(deadline until)
 {
     /* A request to end stays one, whichever of several waits it came to. */
     return signal_seen != 0 ? WAKE_SIGNAL : wait_for(&awaited, until);
+}
+
+void wait_forget_events(void)
+{
+    const struct timespec none = {0};
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGIO);
+    while (sigtimedwait(&set, NULL, &none) == SIGIO) {
+    }
 }
 
 enum wake wait_child(deadline until)

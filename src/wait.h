@@ -42,6 +42,12 @@ void wait_begin(void);
 enum wake wait_event(deadline until);
 
 /*
+ * Drops a SIGIO that is pending: one's own write raises it too, even one that failed for want of room. To
+ * be followed by a look at the state.
+ */
+void wait_forget_events(void);
+
+/*
  * The same for a parent that waits for its child: SIGIO does not end the sleep, and each signal that asks us
  * to end is WAKE_SIGNAL once, to be passed on; wait_event() still sees it afterwards.
  */

@@ -42,6 +42,7 @@ within() {
 start() {
     local name=$1
     shift
+    rm -f "$name".{pid,status}
     # shellcheck disable=SC2016
     setsid bash -c '
         name=$1; shift
@@ -50,6 +51,7 @@ start() {
         wait $!; echo $? >"$name.status.new"; mv "$name.status.new" "$name.status"
     ' start "$name" "$@" 3>&- &
     PEERS+=($!)
+    disown # or bash would tell of its end
     wait_until test -s "$name.pid"
 }
 
@@ -81,15 +83,6 @@ ended_with() {
             return 1
         fi
     done
-}
-
-# sleeps NAME: whether the peer sleeps in the one call that waits for events (rt_sigtimedwait, 128 on x86_64).
-# in_call NAME CALL...: whether it sleeps in one of the named calls.
-in_call() {
-    local name=$1 pid
-    shift
-    pid=$(cat "$name.pid")
-    grep -qE "^($(IFS='|'; echo "$*"))\$" "/proc/$pid/wchan" 2>/dev/null
 }
 
 # waits NAME: until the peer sleeps, for whatever it is waiting for.
