@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -168,39 +167,6 @@ static struct verdict sleep_until_more(struct receiver *receiver, size_t seen)
     return wake == WAKE_EVENT || wake == WAKE_NAME ? verdict_done() : ended(wake);
 }
 
-/* Takes `length` bytes, which we have seen to be there, out of the FIFO. Returns how many came. */
-static size_t consume(struct receiver *receiver, unsigned char *buffer, size_t length)
-{
-    size_t done = 0;
-
-    while (done < length) {
-        ssize_t got = read(receiver->fd, buffer + done, length - done);
-        if (got == -1 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            break;
-        }
-        done += (size_t)got;
-    }
-    return done;
-}
-
-/* Skips the frame of a message that nobody can want. */
-static void skip(struct receiver *receiver, const struct message *message)
-{
-    size_t rest = message->frame;
-    unsigned char buffer[PIPE_BUF];
-
-    while (rest > 0) {
-        size_t part = rest < sizeof buffer ? rest : sizeof buffer;
-        if (consume(receiver, buffer, part) < part) {
-            break;
-        }
-        rest -= part;
-    }
-}
-
 /* Opens what a reference refers to. */
 static enum step follow(struct receiver *receiver, struct message *message, struct verdict *v)
 {
@@ -213,10 +179,10 @@ static enum step follow(struct receiver *receiver, struct message *message, stru
     case REFERENCE_OPEN:
         return STEP_MESSAGE;
     case REFERENCE_GONE:
-        skip(receiver, message);
+        consume_nothing(receiver->fd, message->frame);
         return STEP_AGAIN;
     case REFERENCE_LIES:
-        skip(receiver, message);
+        consume_nothing(receiver->fd, message->frame);
         *v = verdict(STATUS_REFUSED, "skipped a damaged message: what it refers to is not there");
         return STEP_END;
     default:
@@ -230,54 +196,53 @@ static enum step follow(struct receiver *receiver, struct message *message, stru
     }
 }
 
-/* A raw line that does not fit into the pipe: reads on until it ends. Nobody else may have the rest of it. */
+/* Looks at all that is in the FIFO. */
+static bool look(struct receiver *receiver, struct verdict *v)
+{
+    if (peek_at(&receiver->peek, receiver->fd, peek_count(receiver->fd)) == 0) {
+        return true;
+    }
+    *v = verdict_errno("cannot look into it", errno);
+    return false;
+}
+
+/* Waits for the next piece of a long line. One that does not come is a line that is damaged. */
+static bool wait_for_piece(struct receiver *receiver, struct verdict *v)
+{
+    *v = sleep_until_more(receiver, 0);
+    if (v->status == STATUS_TIMEOUT || v->status == STATUS_NOT_NOW) {
+        *v = verdict(STATUS_REFUSED, "skipped the beginning of a line that did not end in time");
+    }
+    return v->status == STATUS_DONE;
+}
+
+/*
+ * A raw line that does not fit into the pipe: reads on until it ends, with both locks held, since nobody else
+ * may have the rest of it.
+ */
 static enum step gather(struct receiver *receiver, struct message *message, struct verdict *v)
 {
-    struct peek *peek = &receiver->peek;
+    struct long_line *line = &receiver->line;
+    bool ended = false;
 
-    for (;;) {
-        enum found found = message_find(peek->bytes, peek->length, true, message);
-        bool marked = found != FOUND_NOTHING && (message->form != FORM_LINE || found == FOUND_NEWER);
-        size_t length = marked || found == FOUND_NOTHING ? 0 : message->frame;
-        size_t room =
-            receiver->line_length > receiver->max_size ? 0 : receiver->line_size - receiver->line_length;
-        if (length > room && receiver->line_length <= receiver->max_size) {
-            receiver->line_size = 2 * (receiver->line_length + length);
-            unsigned char *line = realloc(receiver->line, receiver->line_size);
-            if (line == NULL) {
-                *v = verdict_errno("cannot keep a long line", errno);
-                return STEP_END;
-            }
-            receiver->line = line;
+    line->length = 0;
+    while (!ended) {
+        enum found found = message_find(receiver->peek.bytes, receiver->peek.length, true, message);
+        /* Somebody else's frame is not part of the line, but the end of it. */
+        bool ours = found != FOUND_NEWER && found != FOUND_NOTHING && message->form == FORM_LINE;
+        if (!consume_into(receiver->fd, line, ours ? message->frame : 0, receiver->max_size)) {
+            *v = verdict_errno("cannot keep a long line", errno);
+            return STEP_END;
         }
-        if (receiver->line_length > receiver->max_size) {
-            message->frame = length;
-            skip(receiver, message);
-        } else {
-            length = consume(receiver, receiver->line + receiver->line_length, length);
-            receiver->line_length += length;
+        ended = found == FOUND_NOTHING ? hung_up(receiver) : found != FOUND_UNFINISHED;
+        if (found == FOUND_NOTHING && !ended && !wait_for_piece(receiver, v)) {
+            return STEP_END;
         }
-        bool whole = marked || found == FOUND_MESSAGE || (found == FOUND_NOTHING && hung_up(receiver));
-        if (whole) {
-            break;
-        }
-        if (length == 0) {
-            *v = sleep_until_more(receiver, 0);
-            if (v->status != STATUS_DONE) {
-                *v = v->status == STATUS_TIMEOUT || v->status == STATUS_NOT_NOW
-                         ? verdict(STATUS_REFUSED, "skipped the beginning of a line that did not end in time")
-                         : *v;
-                return STEP_END;
-            }
-        }
-        if (peek_at(peek, receiver->fd, peek_count(receiver->fd)) == -1) {
-            *v = verdict_errno("cannot look into it", errno);
+        if (!ended && !look(receiver, v)) {
             return STEP_END;
         }
     }
-    *message =
-        (struct message){.form = FORM_LINE, .content = receiver->line, .length = receiver->line_length};
-    receiver->line_length = 0;
+    *message = (struct message){.form = FORM_LINE, .content = line->bytes, .length = line->length};
     if (message->length > receiver->max_size) {
         message->frame = message->length;
         *v = verdict(STATUS_REFUSED, "skipped a line longer than --max-size");
@@ -300,7 +265,7 @@ static enum step find_fixed(struct receiver *receiver, struct message *message, 
     }
     if (receiver->peek.length > 0 && hung_up(receiver)) {
         message->frame = receiver->peek.length;
-        skip(receiver, message);
+        consume_nothing(receiver->fd, message->frame);
         *v = verdict(STATUS_REFUSED, "skipped a message of fewer bytes than --size");
         return STEP_END;
     }
@@ -346,8 +311,7 @@ static enum step find(struct receiver *receiver, struct message *message, struct
     }
     enum found found = message_find(peek->bytes, peek->length, peek->all, message);
     if (found == FOUND_UNFINISHED && !peek->all) {
-        if (peek_at(peek, receiver->fd, peek_count(receiver->fd)) == -1) {
-            *v = verdict_errno("cannot look into it", errno);
+        if (!look(receiver, v)) {
             return STEP_END;
         }
         found = message_find(peek->bytes, peek->length, true, message);
@@ -366,7 +330,7 @@ static enum step find(struct receiver *receiver, struct message *message, struct
     case FOUND_UNFINISHED:
         return find_unfinished(receiver, message, v);
     case FOUND_DAMAGED:
-        skip(receiver, message);
+        consume_nothing(receiver->fd, message->frame);
         *v = verdict(STATUS_REFUSED, "skipped a damaged message");
         return STEP_END;
     case FOUND_NEWER:
@@ -417,8 +381,8 @@ struct verdict receiver_take(struct receiver *receiver, const struct message *me
     /* One read(2) for all that we send ourselves; only a raw line can be longer than the buffer. */
     for (size_t done = 0; same && rest > 0;) {
         size_t part = rest < sizeof taken ? rest : sizeof taken;
-        same =
-            consume(receiver, taken, part) == part && memcmp(taken, receiver->peek.bytes + done, part) == 0;
+        same = consume(receiver->fd, taken, part) == part &&
+               memcmp(taken, receiver->peek.bytes + done, part) == 0;
         done += part;
         rest -= part;
     }

@@ -12,6 +12,7 @@
 #ifndef FIFO_RECEIVER_H
 #define FIFO_RECEIVER_H
 
+#include "consume.h"
 #include "deadline.h"
 #include "mailbox.h"
 #include "message.h"
@@ -35,9 +36,7 @@ struct receiver {
     bool armed;
     bool watched;
     struct peek peek;
-    unsigned char *line; /* a raw line too long for the pipe, as far as it has been read */
-    size_t line_length;
-    size_t line_size;
+    struct long_line line;
 };
 
 /*
