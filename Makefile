@@ -20,7 +20,7 @@ SOURCES = $(wildcard src/*.c)
 LIBRARY = $(filter-out $(COMMANDS:%=$(BUILD)/%.o),$(SOURCES:src/%.c=$(BUILD)/%.o))
 MANUALS = $(wildcard man/*.[157])
 
-all: $(COMMANDS:%=bin/%)
+all: $(COMMANDS:%=$(BIN)/%)
 
 $(BUILD)/libfifo.a: $(LIBRARY)
 	rm -f $@
@@ -31,16 +31,77 @@ $(BUILD)/%.o: src/%.c Makefile
 	$(CC) $(FEATURES) $(WARNINGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 ifeq ($(STATIC),1)
-$(STATIC_COMMANDS:%=bin/%): STATIC_FLAG = -static
+$(STATIC_COMMANDS:%=$(BIN)/%): STATIC_FLAG = -static
 endif
 
-bin/%: $(BUILD)/%.o $(BUILD)/libfifo.a
+$(BIN)/%: $(BUILD)/%.o $(BUILD)/libfifo.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(STATIC_FLAG) $(LDFLAGS) -o $@ $< $(BUILD)/libfifo.a $(LDLIBS)
 
 -include $(SOURCES:src/%.c=$(BUILD)/%.d)
 
 clean:
-	rm -rf bin .build*
+	rm -rf bin .build* $(NAME).tar.gz
 
-.PHONY: all clean
+# --- tests ---------------------------------------------------------------------------------------------
+
+BATS = bats --formatter tap
+SUITES = $(wildcard tests/*.bats)
+
+check: all
+	$(BATS) $(SUITES)
+
+demo: all
+	tests/demo.bash
+
+# The suites again, on commands built with the address and undefined behaviour sanitizers, by clang.
+ASAN = $(CURDIR)/.build-asan
+asan:
+	$(MAKE) BUILD=$(ASAN) BIN=$(ASAN)/bin STATIC=0 CC=clang \
+	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' all
+	FIFO_BIN=$(ASAN)/bin ASAN_OPTIONS=detect_leaks=0:exitcode=99 UBSAN_OPTIONS=exitcode=99 \
+	    $(BATS) $(filter-out tests/stress.bats tests/examples.bats,$(SUITES))
+
+# Memory and descriptors, under valgrind; it cannot see into static programs.
+VALGRIND = $(CURDIR)/.build-valgrind
+valgrind:
+	$(MAKE) BUILD=$(VALGRIND) BIN=$(VALGRIND)/bin STATIC=0 CFLAGS='-O1 -g' all
+	FIFO_BIN=$(VALGRIND)/bin $(BATS) tests/valgrind
+
+# The history under fire at greater length: make stress RUNS=20
+RUNS = 5
+stress: all
+	for run in $$(seq $(RUNS)); do \
+	    rm -rf .build-stress && mkdir .build-stress && (cd .build-stress && \
+	    PATH=$(CURDIR)/bin:$$PATH SEED=$$run ../tests/stress/history.bash) || exit 1; \
+	done
+
+SCRIPTS = .ci/run $(wildcard tests/*.bash tests/*.bats tests/*/*.bash tests/*/*.bats)
+lint:
+	clang-format --dry-run -Werror src/*.c src/*.h
+	gcc $(FEATURES) $(WARNINGS) -Werror -O2 -fsyntax-only $(SOURCES)
+	clang $(FEATURES) $(WARNINGS) -Werror -fsyntax-only $(SOURCES)
+	clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- $(FEATURES)
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem $(filter-out -std=%,$(FEATURES)) src
+	shellcheck -x $(SCRIPTS)
+	mandoc -Tlint -Wwarning $(MANUALS)
+
+# --- installing ----------------------------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(BINDIR)
+	install $(COMMANDS:%=$(BIN)/%) $(DESTDIR)$(BINDIR)
+	for page in $(MANUALS); do \
+	    install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
+	done
+
+uninstall:
+	rm -f $(COMMANDS:%=$(DESTDIR)$(BINDIR)/%)
+	for page in $(MANUALS); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+
+NAME = fifo-tools-$(VERSION)
+dist:
+	git archive --prefix=$(NAME)/ -o $(NAME).tar.gz HEAD
+
+.PHONY: all check demo install uninstall clean dist lint asan valgrind stress

@@ -93,16 +93,6 @@ static void check_stdout(void)
     }
 }
 
-void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, void *options)
-{
-    argv[0] = program_invocation_short_name; /* as getopt(3) prints it */
-    argp_err_exit_status = STATUS_ERROR;
-    atexit(check_stdout);
-    if (argp_parse(argp, argc, argv, flags, NULL, options) != 0) {
-        exit(STATUS_ERROR);
-    }
-}
-
 /* One line and one write, whatever is in it: names and arguments may hold newlines, escapes, anything. */
 static void print_line(const char *line)
 {
@@ -139,6 +129,34 @@ static void say(const char *name, const char *format, va_list arguments)
         free(line);
     }
     free(text);
+}
+
+void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, void *options)
+{
+    char *complaint = NULL;
+    size_t length;
+    FILE *real = stderr;
+
+    argv[0] = program_invocation_short_name; /* as getopt(3) prints it */
+    argp_err_exit_status = STATUS_ERROR;
+    atexit(check_stdout);
+    /* getopt(3) repeats what it does not know as it is, newlines and escapes included: it must not reach a
+     * terminal. */
+    FILE *caught = open_memstream(&complaint, &length);
+    stderr = caught == NULL ? real : caught;
+    error_t error = argp_parse(argp, argc, argv, flags, NULL, options);
+    stderr = real;
+    if (caught != NULL) {
+        fclose(caught);
+    }
+    if (error != 0) {
+        if (complaint != NULL && length > 0) {
+            complaint[length - 1] = '\0'; /* its newline */
+            print_line(complaint);
+        }
+        exit(STATUS_ERROR);
+    }
+    free(complaint);
 }
 
 void cli_usage(const char *format, ...)

@@ -66,7 +66,7 @@ struct verdict create(const struct creation *creation, const char *path)
     if (mailbox_make(path, creation->mode) == 0) {
         return verdict_done();
     }
-    if (creation->parents && errno == ENOENT) {
+    if (creation->parents && errno == ENOENT && *path != '\0') {
         if (make_parents(path) == -1) {
             return verdict_errno("cannot make its parent directories", errno);
         }
@@ -74,10 +74,11 @@ struct verdict create(const struct creation *creation, const char *path)
             return verdict_done();
         }
     }
-    if (creation->parents && errno == EEXIST && stat(path, &there) == 0 && S_ISFIFO(there.st_mode)) {
+    int error = errno;
+    if (creation->parents && error == EEXIST && stat(path, &there) == 0 && S_ISFIFO(there.st_mode)) {
         return verdict_done();
     }
-    return verdict_errno("", errno);
+    return verdict_errno("", error);
 }
 
 /* Replaces the X's. 36 letters and digits: names stay different where case does not count. */

@@ -6,9 +6,6 @@
 #include "wait.h"
 
 #include <argp.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 struct options {
@@ -100,40 +97,13 @@ static const struct argp argp = {
     .children = children,
 };
 
-/* The next MESSAGE operand, with its newline. */
-static struct verdict next_operand(struct options *options, struct outgoing *message, bool *there)
-{
-    *there = options->count > 0;
-    if (!*there) {
-        return verdict_done();
-    }
-    size_t length = strlen(*options->messages);
-    char *content = malloc(length + 1);
-    if (content == NULL) {
-        return verdict_errno("cannot keep the message", errno);
-    }
-    memcpy(content, *options->messages, length);
-    content[length] = '\n';
-    *message = (struct outgoing){
-        .content = content,
-        .length = options->no_newline ? length : length + 1,
-        .big = {.fd = -1},
-    };
-    options->messages++;
-    options->count--;
-    return verdict_done();
-}
-
 /* Sends message after message until one fails. */
-static struct verdict send_all(struct options *options, struct sender *sender, struct input *input)
+static struct verdict send_all(const struct options *options, struct sender *sender, struct input *input)
 {
-    bool operands = options->count > 0;
-
     for (unsigned long sent = 0;; sent++) {
         struct outgoing message;
         bool there;
-        struct verdict v =
-            operands ? next_operand(options, &message, &there) : input_next(input, &message, &there);
+        struct verdict v = input_next(input, &message, &there);
         if (v.status == STATUS_DONE && there && sender->fd == 0) {
             v = sender_open(sender, options->mailbox);
         }
@@ -142,20 +112,17 @@ static struct verdict send_all(struct options *options, struct sender *sender, s
         }
         if (v.status != STATUS_DONE || !there) {
             cli_tell(&options->common, options->mailbox, "%lu taken%s", sent,
-                     there ? " before the one that failed" : "");
+                     v.status == STATUS_DONE ? "" : " before the one that failed");
             return v;
         }
         reference_drop(&message.big);
-        if (operands) {
-            free((void *)(uintptr_t)message.content);
-        }
-        if (operands ? options->count > 0 : options->cuts > 0) {
+        if (!input_is_last(input)) {
             sender_release(sender);
         }
     }
 }
 
-static struct verdict run(struct options *options)
+static struct verdict run(const struct options *options)
 {
     struct sender sender = {
         .until = options->common.until,
@@ -164,7 +131,9 @@ static struct verdict run(struct options *options)
     };
     struct input input = {
         .fd = STDIN_FILENO,
-        .cut = options->cut,
+        .cut = options->count > 0 ? CUT_OPERANDS : options->cut,
+        .operands = options->messages,
+        .count = options->count,
         .size = options->size,
         .no_newline = options->no_newline,
         .until = options->common.until,

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK 65536
+#define CHUNK ((size_t)65536)
 
 struct request {
     int fd;
@@ -89,6 +89,32 @@ static struct verdict whole(struct input *input, struct outgoing *message)
     return v;
 }
 
+static struct verdict operand(struct input *input, struct outgoing *message)
+{
+    size_t length = strlen(*input->operands);
+
+    if (length + 1 > input->room) {
+        char *buffer = realloc(input->buffer, length + 1);
+        if (buffer == NULL) {
+            return verdict_errno("cannot keep the message", errno);
+        }
+        input->buffer = buffer;
+        input->room = length + 1;
+    }
+    memcpy(input->buffer, *input->operands, length);
+    input->buffer[length] = '\n';
+    message->content = input->buffer;
+    message->length = input->no_newline ? length : length + 1;
+    input->operands++;
+    input->count--;
+    return verdict_done();
+}
+
+bool input_is_last(const struct input *input)
+{
+    return input->cut == CUT_WHOLE || (input->cut == CUT_OPERANDS && input->count == 0);
+}
+
 /* Looks for the end of the next item in the buffer. Returns its length with its terminator, 0 if it is not
  * there. */
 static size_t item(struct input *input)
@@ -96,10 +122,11 @@ static size_t item(struct input *input)
     if (input->cut == CUT_SIZE) {
         return input->end - input->start >= input->size ? input->size : 0;
     }
+    if (input->looked == input->end) {
+        return 0;
+    }
     char *from = input->buffer + input->looked;
-    char *end = input->end == input->looked
-                    ? NULL
-                    : memchr(from, input->cut == CUT_NULL ? '\0' : '\n', input->end - input->looked);
+    char *end = memchr(from, input->cut == CUT_NULL ? '\0' : '\n', input->end - input->looked);
     input->looked = end == NULL ? input->end : (size_t)(end + 1 - input->buffer);
     return end == NULL ? 0 : input->looked - input->start;
 }
@@ -111,6 +138,10 @@ struct verdict input_next(struct input *input, struct outgoing *message, bool *t
 
     *message = (struct outgoing){.big = {.fd = -1}, .bare = input->cut == CUT_SIZE};
     *there = false;
+    if (input->cut == CUT_OPERANDS) {
+        *there = input->count > 0;
+        return *there ? operand(input, message) : v;
+    }
     if (input->cut == CUT_WHOLE) {
         *there = !input->ended;
         return *there ? whole(input, message) : v;

@@ -1,5 +1,5 @@
 /*
- * input: cuts standard input into the messages that -l, -0, -s or none of them make of it.
+ * input: hands out the messages to send: operands, or what -l, -0, -s or none of them make of standard input.
  *
  * struct input owns its buffer. The content of a message is valid until the next call. Reading blocks until
  * the deadline, and dies there by the signals that end a process: nothing is in flight.
@@ -15,17 +15,20 @@
 #include <stddef.h>
 
 enum cut {
-    CUT_WHOLE, /* all of it is one message, byte for byte */
-    CUT_LINES, /* each line, with its newline if it has one */
-    CUT_NULL,  /* each item that a NUL ends, with a newline in place of the NUL */
-    CUT_SIZE,  /* each `size` bytes */
+    CUT_WHOLE,    /* all of it is one message, byte for byte */
+    CUT_LINES,    /* each line, with its newline if it has one */
+    CUT_NULL,     /* each item that a NUL ends, with a newline in place of the NUL */
+    CUT_SIZE,     /* each `size` bytes */
+    CUT_OPERANDS, /* not standard input, but `count` operands, each with a newline behind it */
 };
 
 struct input {
     int fd;
     enum cut cut;
     size_t size;     /* CUT_SIZE */
-    bool no_newline; /* CUT_LINES, CUT_NULL: leave the newline out */
+    bool no_newline; /* CUT_LINES, CUT_NULL, CUT_OPERANDS: leave the newline out */
+    char **operands;
+    int count;
     deadline until;
 
     bool ended;
@@ -42,5 +45,8 @@ struct input {
  * 124 when the deadline passes.
  */
 struct verdict input_next(struct input *input, struct outgoing *message, bool *there);
+
+/* Whether the message that was handed out last is known to be the last one. */
+bool input_is_last(const struct input *input);
 
 #endif

@@ -122,11 +122,16 @@ static struct verdict take_hand(struct receiver *receiver)
     return v;
 }
 
-/* Whether no process has the other end open any more, for a FIFO that had a writer since we opened it. */
-static bool hung_up(const struct receiver *receiver)
+/*
+ * Whether no process has the other end open any more, for a FIFO that had a writer since we opened it, and
+ * what we have `seen` is all it left. In this order: a writer can write and go between our look and this
+ * question.
+ */
+static bool is_all_there_will_be(const struct receiver *receiver, size_t seen)
 {
     struct pollfd end = {.fd = receiver->fd, .events = POLLIN};
-    return poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0;
+    bool hung_up = poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0;
+    return hung_up && peek_count(receiver->fd) == seen;
 }
 
 /*
@@ -234,7 +239,7 @@ static enum step gather(struct receiver *receiver, struct message *message, stru
             *v = verdict_errno("cannot keep a long line", errno);
             return STEP_END;
         }
-        ended = found == FOUND_NOTHING ? hung_up(receiver) : found != FOUND_UNFINISHED;
+        ended = found == FOUND_NOTHING ? is_all_there_will_be(receiver, 0) : found != FOUND_UNFINISHED;
         if (found == FOUND_NOTHING && !ended && !wait_for_piece(receiver, v)) {
             return STEP_END;
         }
@@ -263,7 +268,7 @@ static enum step find_fixed(struct receiver *receiver, struct message *message, 
     if (receiver->peek.length == receiver->size) {
         return STEP_MESSAGE;
     }
-    if (receiver->peek.length > 0 && hung_up(receiver)) {
+    if (receiver->peek.length > 0 && is_all_there_will_be(receiver, receiver->peek.length)) {
         message->frame = receiver->peek.length;
         consume_nothing(receiver->fd, message->frame);
         *v = verdict(STATUS_REFUSED, "skipped a message of fewer bytes than --size");
@@ -280,11 +285,8 @@ static enum step find_unfinished(struct receiver *receiver, struct message *mess
 {
     size_t seen = receiver->peek.length;
 
-    if (hung_up(receiver)) {
-        if (peek_count(receiver->fd) == seen) {
-            return STEP_MESSAGE; /* its writer has gone: this is all there will be */
-        }
-        return STEP_AGAIN;
+    if (is_all_there_will_be(receiver, seen)) {
+        return STEP_MESSAGE;
     }
     if (seen > PIPE_BUF) {
         return gather(receiver, message, v);
@@ -350,7 +352,7 @@ struct verdict receiver_next(struct receiver *receiver, struct message *message)
 
         *message = (struct message){0};
         if (peek_count(receiver->fd) == 0) {
-            if (receiver->box.anonymous && hung_up(receiver)) {
+            if (receiver->box.anonymous && is_all_there_will_be(receiver, 0)) {
                 return verdict(STATUS_GONE, "its writer has gone");
             }
             v = sleep_until_more(receiver, 0);

@@ -81,7 +81,7 @@ bool withdraw_has_no_reader(const struct sender *sender)
  */
 static enum withdrawal read_front(int read_fd, int write_fd, const unsigned char *wanted, size_t length)
 {
-    unsigned char got[2 * PIPE_BUF + sizeof(struct frame)];
+    unsigned char got[PIPE_BUF + sizeof(struct frame)];
     ssize_t count;
 
     if (length > sizeof got) {

@@ -171,6 +171,15 @@ load helper
     cmp sent receiver.out
 }
 
+@test "the end of a raw line that comes just as the receiver asks whether its writer has gone is not cut off" {
+    fifo-make box
+    start receiver strace -o trace -e trace=poll -e inject=poll:delay_enter=400000 fifo-recv box
+    waits receiver
+    within bash -c 'exec >box; head -c 8192 /dev/zero | tr "\\0" z; sleep 0.6; echo end'
+    ended_with 0 receiver
+    [ "$(stat -c %s receiver.out)" = 8196 ]
+}
+
 @test "what follows a long raw line stays for the next receiver" {
     fifo-make box
     head -c 100000 /dev/zero | tr '\0' z >sent

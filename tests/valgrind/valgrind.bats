@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# Goal: no invalid access, nothing uninitialised, and not one descriptor more for a hundred messages than for one.
+load ../helper
+
+checked=(valgrind -q --error-exitcode=108 --leak-check=no --track-fds=yes --log-file=valgrind.%p)
+
+# open_at_exit NAME: how many descriptors the peer had open when it ended.
+open_at_exit() {
+    local open
+    open=$(sed -n 's/.*FILE DESCRIPTORS: \([0-9]*\) open.*/\1/p' "valgrind.$(cat "$1.pid")")
+    [ -n "$open" ] && echo "$open"
+}
+
+# exchange COUNT KIND: sends COUNT messages, and sets `sends` and `receives`.
+exchange() {
+    for ((n = 0; n < $1; n++)); do
+        case $2 in
+        line) echo "line $n" ;;
+        record) printf '%d \377\n' "$n" ;;
+        reference) head -c 6000 /dev/zero | tr '\0' x && echo ;;
+        esac
+    done >sent
+    DEADLINE=120
+    STDIN=sent start sender "${checked[@]}" fifo-send -l box
+    start receiver "${checked[@]}" fifo-recv -c "$1" box
+    ended_with 0 sender receiver
+    cmp sent receiver.out
+    sends=$(open_at_exit sender)
+    receives=$(open_at_exit receiver)
+}
+
+@test "messages of all forms: no error, and descriptors do not add up" {
+    fifo-make box
+    for kind in line record reference; do
+        exchange 3 "$kind"
+        local few_sends=$sends few_receives=$receives
+        exchange 60 "$kind"
+        # The watch on the name is there or not, depending on who came first; 57 more messages would show.
+        between $((few_sends - 2)) $((few_sends + 2)) "$sends"
+        between $((few_receives - 2)) $((few_receives + 2)) "$receives"
+    done
+}
+
+@test "whole input, COMMAND, time-outs, and bad names: no error" {
+    fifo-make box
+    head -c 200000 /dev/urandom >sent
+    STDIN=sent start sender "${checked[@]}" fifo-send box
+    run -0 within "${checked[@]}" fifo-recv box cmp - sent
+    ended_with 0 sender
+    run -124 within "${checked[@]}" fifo-send -t 100ms box lost
+    run -124 within "${checked[@]}" fifo-send -t 100ms box <sent
+    run -124 within "${checked[@]}" fifo-recv -t 100ms box
+    run -3 within "${checked[@]}" fifo-send missing x
+    run -3 within "${checked[@]}" fifo-recv /
+    run -2 within "${checked[@]}" fifo-recv -t x box
+    run -0 within "${checked[@]}" fifo-make -p a/b/c
+    run -0 within "${checked[@]}" fifo-make -T
+    rm "$output"
+    run -0 within "${checked[@]}" fifo-rm a/b/c
+}
+
+@test "waiting for a lock, and being freed from it: no error" {
+    fifo-make box
+    start first fifo-send box first
+    waits first
+    start second "${checked[@]}" fifo-send -t 10 box second
+    wait_until bash -c 'grep -q F_OFD /dev/null || sleep 1'
+    within fifo-rm box
+    ended_with 3 first second
+}
+
+@test "long raw lines and fragments: no error" {
+    fifo-make box
+    head -c 150000 /dev/zero | tr '\0' z >sent
+    start receiver "${checked[@]}" fifo-recv box
+    within bash -c 'cat sent >box'
+    ended_with 0 receiver
+    cmp sent receiver.out
+}
