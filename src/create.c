@@ -17,7 +17,8 @@ struct verdict create_mode(struct creation *creation, const char *text)
 
     umask(mask);
     if (text == NULL) {
-        creation->mode = 0666 & ~mask;
+        creation->mode = 0666;
+        creation->masked = true;
         return verdict_done();
     }
     switch (mode_parse(text, mask, &creation->mode)) {
@@ -63,14 +64,15 @@ struct verdict create(const struct creation *creation, const char *path)
 {
     struct stat there;
 
-    if (mailbox_make(path, creation->mode) == 0) {
+    if (mailbox_make(path, creation->mode, creation->masked) == 0) {
         return verdict_done();
     }
-    if (creation->parents && errno == ENOENT && *path != '\0') {
+    bool ends_in_slash = *path != '\0' && path[strlen(path) - 1] == '/';
+    if (creation->parents && errno == ENOENT && *path != '\0' && !ends_in_slash) {
         if (make_parents(path) == -1) {
             return verdict_errno("cannot make its parent directories", errno);
         }
-        if (mailbox_make(path, creation->mode) == 0) {
+        if (mailbox_make(path, creation->mode, creation->masked) == 0) {
             return verdict_done();
         }
     }
@@ -137,7 +139,7 @@ struct verdict create_temporary(const char *template, char **path)
         if (fill_in(end - length + 1, length) == -1) {
             break;
         }
-        if (mailbox_make(name, 0600) == 0) {
+        if (mailbox_make(name, 0600, false) == 0) {
             *path = name;
             return verdict_done();
         }

@@ -14,10 +14,11 @@
 
 struct creation {
     mode_t mode;
+    bool masked; /* by the umask, or by a default ACL of the directory */
     bool parents;
 };
 
-/* Sets creation->mode from -m's argument, or a=rw minus the umask if it is NULL. Status 2 if it is no mode.
+/* Sets creation->mode from -m's argument, or to a=rw, masked, if it is NULL. Status 2 if it is no mode.
  */
 struct verdict create_mode(struct creation *creation, const char *text);
 

@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < options.count; i++) {
         const char *name = options.names[i];
         struct verdict v = mailbox_remove(name);
-        if (v.status == STATUS_GONE && v.error == ENOENT && options.force) {
+        if (v.status == STATUS_GONE && (v.error == ENOENT || v.error == ENOTDIR) && options.force) {
             continue;
         }
         int status = cli_report(&options.common, name, v);

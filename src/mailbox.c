@@ -46,21 +46,27 @@ static bool is_trap(const char *path, const struct stat *file)
     return (directory.st_mode & S_ISVTX) && (directory.st_mode & S_IWOTH) && directory.st_uid != file->st_uid;
 }
 
+/* What a failed look at a name says: status 3 where there can be no mailbox, otherwise 2. */
+static struct verdict not_found(int error)
+{
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return (struct verdict){STATUS_GONE, error, ""};
+    default:
+        return verdict_errno("cannot look at it", error);
+    }
+}
+
 struct verdict mailbox_find(const char *path, struct mailbox *box)
 {
     struct stat file;
 
     if (stat(path, &file) == -1) {
-        switch (errno) {
-        case ENOENT:
-            return verdict(STATUS_GONE, "no such mailbox; make it with fifo-make");
-        case ENOTDIR:
-        case ELOOP:
-        case ENAMETOOLONG:
-            return (struct verdict){STATUS_GONE, errno, "no such mailbox"};
-        default:
-            return verdict_errno("cannot look at it", errno);
-        }
+        return errno == ENOENT ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
+                               : not_found(errno);
     }
     if (!S_ISFIFO(file.st_mode)) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
@@ -160,8 +166,11 @@ struct verdict mailbox_open_waiting(const struct mailbox *box, deadline until, i
     }
 }
 
-int mailbox_make(const char *path, mode_t mode)
+int mailbox_make(const char *path, mode_t mode, bool masked)
 {
+    if (masked) {
+        return mkfifo(path, mode);
+    }
     /* Creating with the wanted bits and no umask needs no chmod(2) after it, so there is no moment between.
      */
     mode_t before = umask(0);
@@ -173,18 +182,12 @@ int mailbox_make(const char *path, mode_t mode)
     return result;
 }
 
-static struct verdict no_such_mailbox(void)
-{
-    return (struct verdict){STATUS_GONE, ENOENT, ""};
-}
-
 struct verdict mailbox_remove(const char *path)
 {
     struct stat file;
 
     if (lstat(path, &file) == -1) {
-        return errno == ENOENT || errno == ENOTDIR ? no_such_mailbox()
-                                                   : verdict_errno("cannot look at it", errno);
+        return not_found(errno);
     }
     if (!S_ISFIFO(file.st_mode)) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
@@ -196,7 +199,7 @@ struct verdict mailbox_remove(const char *path)
         if (pin != -1) {
             close(pin);
         }
-        return error == ENOENT ? no_such_mailbox() : verdict_errno("cannot remove it", error);
+        return error == ENOENT ? not_found(error) : verdict_errno("cannot remove it", error);
     }
     struct stat pinned;
     if (pin != -1 && fstat(pin, &pinned) == 0 && pinned.st_ino == file.st_ino &&

@@ -42,10 +42,10 @@ struct verdict mailbox_open(const struct mailbox *box, int flags, int *fd);
 struct verdict mailbox_open_waiting(const struct mailbox *box, deadline until, int *fd);
 
 /*
- * Makes a FIFO with exactly the permission bits `mode`, whatever the umask, and never more than them at
- * any moment. Returns 0, or -1 and errno of mkfifo(3). Changes the process's umask to 0 while it works.
+ * Makes a FIFO with the permission bits `mode`, less the umask if `masked`, and never more than them at any
+ * moment. Returns 0, or -1 and errno of mkfifo(3). Without `masked` the process's umask is 0 while it works.
  */
-int mailbox_make(const char *path, mode_t mode);
+int mailbox_make(const char *path, mode_t mode, bool masked);
 
 /*
  * Removes the mailbox `path`, never following a symbolic link, and frees processes that are blocked in

@@ -172,20 +172,24 @@ static struct verdict sleep_until_more(struct receiver *receiver, size_t seen)
     return wake == WAKE_EVENT || wake == WAKE_NAME ? verdict_done() : ended(wake);
 }
 
+static enum step too_long(struct message *message, struct verdict *v)
+{
+    message->frame = 0;
+    *v = verdict(STATUS_REFUSED, "the message is longer than --max-size; it stays in the mailbox");
+    return STEP_END;
+}
+
 /* Opens what a reference refers to. */
 static enum step follow(struct receiver *receiver, struct message *message, struct verdict *v)
 {
-    if (message->length > receiver->max_size) {
-        message->frame = 0;
-        *v = verdict(STATUS_REFUSED, "the message is longer than --max-size; it stays in the mailbox");
-        return STEP_END;
-    }
-    switch (reference_map(message, &message->content)) {
+    switch (reference_map(message, receiver->max_size, &message->content)) {
     case REFERENCE_OPEN:
         return STEP_MESSAGE;
     case REFERENCE_GONE:
         consume_nothing(receiver->fd, message->frame);
         return STEP_AGAIN;
+    case REFERENCE_TOO_LONG:
+        return too_long(message, v);
     case REFERENCE_LIES:
         consume_nothing(receiver->fd, message->frame);
         *v = verdict(STATUS_REFUSED, "skipped a damaged message: what it refers to is not there");
@@ -326,9 +330,7 @@ static enum step find(struct receiver *receiver, struct message *message, struct
         if (message->length <= receiver->max_size) {
             return STEP_MESSAGE;
         }
-        message->frame = 0;
-        *v = verdict(STATUS_REFUSED, "the message is longer than --max-size; it stays in the mailbox");
-        return STEP_END;
+        return too_long(message, v);
     case FOUND_UNFINISHED:
         return find_unfinished(receiver, message, v);
     case FOUND_DAMAGED:

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -86,12 +88,14 @@ static bool has_ended(pid_t pid)
 }
 
 /*
- * Opens descriptor `reference.fd` of the sender for reading, having made sure that opening it does no harm:
- * a FIFO would hang, a device could act. O_PATH opens without opening, and pins what was looked at.
+ * Opens descriptor `reference.fd` of the sender for reading, having made sure that opening it does no harm: a
+ * FIFO would hang, and so could a file whose file system is somebody's program; a device could act. O_PATH
+ * opens without opening, and pins what was looked at.
  */
 static int open_pinned(const struct message *message, struct stat *file)
 {
     char path[64];
+    struct statfs fs;
 
     snprintf(path, sizeof path, "/proc/%d/fd/%u", (int)message->sender, message->reference.fd);
     int pin = open(path, O_PATH | O_CLOEXEC);
@@ -99,7 +103,8 @@ static int open_pinned(const struct message *message, struct stat *file)
         return -1;
     }
     int fd = -1;
-    if (fstat(pin, file) == 0 && S_ISREG(file->st_mode)) {
+    if (fstat(pin, file) == 0 && fstatfs(pin, &fs) == 0 && S_ISREG(file->st_mode) && file->st_nlink == 0 &&
+        fs.f_type == TMPFS_MAGIC) {
         snprintf(path, sizeof path, "/proc/self/fd/%d", pin);
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     } else {
@@ -115,12 +120,15 @@ static bool is_sound(int fd, const struct stat *file, const struct reference *re
 {
     unsigned char id[MESSAGE_ID];
 
-    return (fcntl(fd, F_GET_SEALS) & SEALS) == SEALS &&
+    /* Files that cannot be sealed say -1, which has all bits set. */
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    return seals != -1 && (seals & SEALS) == SEALS &&
            (uint64_t)file->st_size == MESSAGE_ID + reference->length &&
            pread(fd, id, MESSAGE_ID, 0) == MESSAGE_ID && memcmp(id, reference->id, MESSAGE_ID) == 0;
 }
 
-enum reference_state reference_map(const struct message *message, const unsigned char **content)
+enum reference_state reference_map(const struct message *message, size_t most, const unsigned char **content)
 {
     const struct reference *reference = &message->reference;
     struct stat file;
@@ -142,6 +150,8 @@ enum reference_state reference_map(const struct message *message, const unsigned
     if (geteuid() != 0 && file.st_uid != geteuid()) {
         errno = EPERM;
         state = REFERENCE_UNREACHABLE;
+    } else if (is_sound(fd, &file, reference) && message->length > most) {
+        state = REFERENCE_TOO_LONG;
     } else if (is_sound(fd, &file, reference)) {
         void *map = mmap(NULL, MESSAGE_ID + message->length, PROT_READ, MAP_PRIVATE, fd, 0);
         state = map == MAP_FAILED ? REFERENCE_UNREACHABLE : REFERENCE_OPEN;

@@ -34,15 +34,17 @@ void reference_drop(struct reference_writer *writer);
 enum reference_state {
     REFERENCE_OPEN,        /* *content and its length are there */
     REFERENCE_GONE,        /* its sender is gone or has taken it back */
+    REFERENCE_TOO_LONG,    /* it is sound, but longer than the caller wants */
     REFERENCE_LIES,        /* there is something else at that place */
     REFERENCE_UNREACHABLE, /* it may well be sound, but not for us: errno, or 0 for another pid namespace */
 };
 
 /*
- * Maps the content that a message refers to; reference_unmap() gives it back. Opens nothing but a regular
- * file of ours (or anyone's, if we are root) that has the id. Relies on proc(5), ptrace(2) "access mode".
+ * Maps the content that a message refers to, of at most `most` bytes; reference_unmap() gives it back. Opens
+ * nothing but a regular file of ours (or anyone's, if we are root) that has the id. Relies on proc(5),
+ * ptrace(2) "access mode".
  */
-enum reference_state reference_map(const struct message *message, const unsigned char **content);
+enum reference_state reference_map(const struct message *message, size_t most, const unsigned char **content);
 
 /* Gives back what reference_map() mapped for this message. */
 void reference_unmap(const struct message *message, const unsigned char *content);

@@ -145,35 +145,38 @@ static bool take_hand(struct sender *sender, int flags)
     return sender->hand;
 }
 
-/*
- * Whether a line may be written now: what stands in the FIFO, if anything, ends where a message ends,
- * and is little enough to be put aside should we have to withdraw from behind it.
- */
-static bool line_is_safe(struct sender *sender, size_t count)
+/* What stands in the FIFO, as far as it concerns what may be written behind it. */
+static enum tail look_at_tail(struct sender *sender, size_t count)
 {
-    if (!sender->hand) {
-        return false;
-    }
     if (count == 0) {
-        return true;
+        return TAIL_CLEAN;
     }
-    return count <= BACKLOG && sender->readable && peek_at(&sender->peek, sender->fd, count) == 0 &&
-           sender->peek.all && withdraw_is_boundary(sender->peek.bytes, sender->peek.length);
+    if (!sender->readable || peek_at(&sender->peek, sender->fd, count) == -1 || !sender->peek.all) {
+        return TAIL_OPEN;
+    }
+    return withdraw_tail(sender->peek.bytes, sender->peek.length);
 }
 
-/* A raw writer that stopped inside a line gets a moment to go on, or a receiver to take what it left. */
-static void wait_for_boundary(struct sender *sender)
+/*
+ * A raw writer that stopped inside a line gets a moment to go on, or a receiver to take what it left. Returns
+ * what it is then.
+ */
+static enum tail wait_for_clean_tail(struct sender *sender, enum tail tail)
 {
     deadline soon = deadline_sooner(sender->until, deadline_in(GRACE));
 
     arm(sender);
-    while (!line_is_safe(sender, peek_count(sender->fd))) {
+    while (tail == TAIL_OPEN) {
         give_hand(sender);
         if (wait_event(soon) != WAKE_EVENT || !take_hand(sender, 0)) {
             break; /* deadline, name, signal: the wait for the receiver meets each of them again */
         }
+        tail = look_at_tail(sender, peek_count(sender->fd));
     }
-    take_hand(sender, 0);
+    if (take_hand(sender, 0)) {
+        tail = look_at_tail(sender, peek_count(sender->fd));
+    }
+    return tail;
 }
 
 /* Moves content that is in memory alone into a memfd. */
@@ -201,28 +204,29 @@ static bool may_refer(const struct sender *sender)
     return sender->box.anonymous || sender->box.owner == 0 || sender->box.owner == (uid_t)getauxval(AT_EUID);
 }
 
-/* Puts the message into the form that fits what is in the FIFO now. */
-static struct verdict make_frame(struct sender *sender, struct outgoing *message, size_t *count)
+/*
+ * Puts the message into the form that fits what is in the FIFO now: *count bytes, ending in `tail`. A line
+ * needs the hand lock, a clean end before it, and so little before it that it could be taken back from behind
+ * that.
+ */
+static struct verdict make_frame(struct sender *sender, struct outgoing *message, size_t count,
+                                 enum tail tail)
 {
-    bool small = message->content != NULL && message->length <= MESSAGE_RECORD_MAX;
+    bool in_memory = message->content != NULL;
 
-    *count = peek_count(sender->fd);
     if (message->bare) {
         sender->unit = message->length;
         message_put_line(&sender->frame, message->content, message->length);
         return verdict_done();
     }
-    if (message->content != NULL && message_is_line(message->content, message->length)) {
-        if (!line_is_safe(sender, *count) && sender->hand && sender->readable && *count <= BACKLOG) {
-            wait_for_boundary(sender);
-            *count = peek_count(sender->fd);
-        }
-        if (line_is_safe(sender, *count)) {
-            message_put_line(&sender->frame, message->content, message->length);
-            return verdict_done();
-        }
+    if (sender->hand && tail == TAIL_CLEAN && count <= BACKLOG && in_memory &&
+        message_is_line(message->content, message->length)) {
+        message_put_line(&sender->frame, message->content, message->length);
+        return verdict_done();
     }
-    if (small && (*count == 0 || !may_refer(sender) || !sender->readable)) {
+    /* Behind others' bytes only a reference can always be taken back. */
+    if (in_memory && message->length <= MESSAGE_RECORD_MAX &&
+        (count == 0 || !may_refer(sender) || !sender->readable)) {
         message_put_record(&sender->frame, message->content, message->length, getpid());
         return verdict_done();
     }
@@ -256,7 +260,10 @@ static bool has_room(const struct sender *sender)
     return poll(&end, 1, 0) == 1 && (end.revents & POLLOUT) != 0;
 }
 
-/* Waits until something is read from the FIFO, which is full, or a reader comes, if none is there. */
+/*
+ * Waits until something is read from the FIFO, which is full or ends in a lie (EAGAIN), or until a reader
+ * comes, if none is there (EPIPE).
+ */
 static struct verdict wait_for_room(struct sender *sender, int error)
 {
     give_hand(sender);
@@ -277,14 +284,14 @@ static struct verdict wait_for_room(struct sender *sender, int error)
         return verdict_errno("cannot write to it", error);
     }
     if (sender->nonblock) {
-        return verdict(STATUS_NOT_NOW, "full");
+        return verdict(STATUS_NOT_NOW, "full, or blocked by something damaged");
     }
     if (name_is_gone(sender)) {
         return verdict(STATUS_GONE, gone);
     }
     arm(sender);
     wait_forget_events();
-    if (has_room(sender)) {
+    if (has_room(sender) && look_at_tail(sender, peek_count(sender->fd)) != TAIL_LIE) {
         return verdict_done();
     }
     enum wake wake = wait_event(sender->until);
@@ -292,41 +299,53 @@ static struct verdict wait_for_room(struct sender *sender, int error)
     return stay ? verdict_done() : gave_up(sender, wake);
 }
 
-static bool is_line(const struct frame *frame)
+/* Tries to write the message once. 0, or the errno of what is in the way; *v is other than 0 if it cannot be
+ * sent. */
+static int try_put(struct sender *sender, struct outgoing *message, struct verdict *v)
 {
-    return message_is_line(frame->bytes, frame->length);
+    take_hand(sender, WAIT_MORTAL);
+    size_t count = peek_count(sender->fd);
+    enum tail tail = message->bare ? TAIL_CLEAN : look_at_tail(sender, count);
+    if (tail == TAIL_OPEN && sender->hand && sender->readable && count <= BACKLOG) {
+        tail = wait_for_clean_tail(sender, tail);
+        count = peek_count(sender->fd);
+    }
+    if (tail == TAIL_LIE) {
+        return EAGAIN;
+    }
+    *v = make_frame(sender, message, count, tail);
+    if (v->status != STATUS_DONE) {
+        return 0;
+    }
+    ssize_t written = write(sender->fd, sender->frame.bytes, sender->frame.length);
+    if (written != (ssize_t)sender->frame.length) {
+        return written == -1 ? errno : EIO;
+    }
+    bool alone = peek_count(sender->fd) == count + sender->frame.length;
+    return !alone && sender->hand && !message->bare && withdraw_if_glued(sender) ? EINTR : 0;
 }
 
 /*
  * Writes the message as one frame.
  *
- * A line has to start where a message ends. Whoever holds the hand lock keeps our receivers away, but a raw
+ * It has to start where a message ends. Whoever holds the hand lock keeps our receivers away, but a raw
  * writer may still get its bytes in between the look at the FIFO and the write. So we look again while we
- * still hold the lock, and if something without a newline stands before our line, put that right.
+ * still hold the lock, and if something unfinished stands before our frame, take it out and start anew.
  */
 static struct verdict put(struct sender *sender, struct outgoing *message)
 {
+    struct verdict v = verdict_done();
+
     for (;;) {
-        size_t before;
-        take_hand(sender, WAIT_MORTAL);
-        struct verdict v = make_frame(sender, message, &before);
-        if (v.status != STATUS_DONE) {
+        int error = try_put(sender, message, &v);
+        if (error == 0 || v.status != STATUS_DONE) {
             return v;
         }
-        ssize_t written = write(sender->fd, sender->frame.bytes, sender->frame.length);
-        if (written == (ssize_t)sender->frame.length) {
-            bool alone = peek_count(sender->fd) == before + sender->frame.length;
-            if (alone || !sender->hand || !is_line(&sender->frame) || !withdraw_if_glued(sender)) {
-                return verdict_done();
-            }
-            continue;
-        }
-        int error = written == -1 ? errno : EIO;
         if (error != EINTR) {
             v = wait_for_room(sender, error);
-        }
-        if (v.status != STATUS_DONE) {
-            return v;
+            if (v.status != STATUS_DONE) {
+                return v;
+            }
         }
     }
 }

@@ -7,39 +7,57 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What the step of a walk that `found` something, with all the bytes there are, leaves for bytes behind them.
+ */
+static enum tail tail_of(const unsigned char *bytes, size_t length, enum found found,
+                         const struct message *step)
+{
+    struct message message;
+
+    if (message_find(bytes, length, false, &message) == FOUND_UNFINISHED) {
+        return found == FOUND_UNFINISHED && memmem(bytes, length, "\377fm", 3) == NULL ? TAIL_OPEN : TAIL_LIE;
+    }
+    /* What is skipped for damage is skipped up to a newline, be it somebody else's. */
+    bool open = found == FOUND_DAMAGED && step->frame == length && bytes[length - 1] != '\n';
+    return open ? TAIL_OPEN : TAIL_CLEAN;
+}
+
 /*
  * Steps from message to message. Returns the offset of the first one that equals `frame` (NULL: none will),
- * or `length`. *clean tells whether the steps ended on a boundary.
+ * or `length`. *tail says what the last step ended in.
  */
 static size_t walk(const unsigned char *bytes, size_t length, size_t unit, const struct frame *frame,
-                   bool *clean)
+                   enum tail *tail)
 {
     struct message message;
     size_t at = 0;
 
-    *clean = true;
+    *tail = TAIL_CLEAN;
     while (at < length) {
         if (frame != NULL && length - at >= frame->length &&
             memcmp(bytes + at, frame->bytes, frame->length) == 0) {
             return at;
         }
         if (unit > 0) {
-            *clean = length - at >= unit;
-            at += *clean ? unit : length - at;
+            *tail = length - at >= unit ? TAIL_CLEAN : TAIL_OPEN;
+            at += *tail == TAIL_CLEAN ? unit : length - at;
             continue;
         }
         enum found found = message_find(bytes + at, length - at, true, &message);
-        *clean = found != FOUND_UNFINISHED && found != FOUND_NEWER;
+        *tail = tail_of(bytes + at, length - at, found, &message);
+        if (*tail == TAIL_LIE) {
+            return length;
+        }
         at += found == FOUND_NEWER ? 1 : message.frame;
     }
     return length;
 }
 
-bool withdraw_is_boundary(const unsigned char *bytes, size_t length)
+enum tail withdraw_tail(const unsigned char *bytes, size_t length)
 {
-    bool clean;
-    walk(bytes, length, 0, NULL, &clean);
-    return clean;
+    enum tail tail;
+    walk(bytes, length, 0, NULL, &tail);
+    return tail;
 }
 
 enum place { PLACE_NONE, PLACE_FOUND, PLACE_UNKNOWN };
@@ -48,7 +66,7 @@ enum place { PLACE_NONE, PLACE_FOUND, PLACE_UNKNOWN };
 static enum place find_ours(struct sender *sender, int fd, size_t *at)
 {
     size_t count = peek_count(sender->fd);
-    bool clean;
+    enum tail tail;
 
     if (count < sender->frame.length) {
         return PLACE_NONE;
@@ -56,7 +74,7 @@ static enum place find_ours(struct sender *sender, int fd, size_t *at)
     if (fd == -1 || peek_at(&sender->peek, fd, count) == -1) {
         return PLACE_UNKNOWN;
     }
-    *at = walk(sender->peek.bytes, sender->peek.length, sender->unit, &sender->frame, &clean);
+    *at = walk(sender->peek.bytes, sender->peek.length, sender->unit, &sender->frame, &tail);
     if (*at < sender->peek.length) {
         return PLACE_FOUND;
     }
@@ -111,8 +129,8 @@ static enum withdrawal read_between(const struct sender *sender, int fd, size_t 
     size_t after = sender->peek.length - end;
     unsigned char others[PIPE_BUF];
 
-    if (!sender->peek.all || at + after > sizeof others || !withdraw_is_boundary(bytes, at) ||
-        !withdraw_is_boundary(bytes + end, after)) {
+    if (!sender->peek.all || at + after > sizeof others || withdraw_tail(bytes, at) != TAIL_CLEAN ||
+        withdraw_tail(bytes + end, after) != TAIL_CLEAN) {
         return WITHDRAW_FAILED;
     }
     memcpy(others, bytes, at);
@@ -148,7 +166,7 @@ enum withdrawal withdraw(struct sender *sender, struct outgoing *message)
     case PLACE_FOUND:
         if (at == 0) {
             result = read_front(fd, sender->fd, sender->frame.bytes, sender->frame.length);
-        } else if (message->big.fd == -1) {
+        } else {
             result = read_between(sender, fd, at);
         }
         break;
@@ -188,7 +206,7 @@ bool withdraw_if_glued(struct sender *sender)
     if (before > PIPE_BUF || read_front(sender->fd, sender->fd, bytes, before + frame->length) != WITHDRAWN) {
         return false;
     }
-    /* What stood before goes back first. It had no newline, and the message now follows in another form. */
+    /* What stood before goes back first. The message follows when it may, in a form that it may have. */
     (void)!write(sender->fd, bytes, before);
     return true;
 }

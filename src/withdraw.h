@@ -15,8 +15,15 @@ enum withdrawal {
     WITHDRAW_FAILED, /* it is there, or may be, and cannot be taken out */
 };
 
-/* Whether a message that is written behind these bytes starts where a message may start. */
-bool withdraw_is_boundary(const unsigned char *bytes, size_t length);
+/* What a message that is written behind some bytes would follow. */
+enum tail {
+    TAIL_CLEAN, /* the end of a message: anything may be written */
+    TAIL_OPEN,  /* a line without its newline: anything but a line may be written */
+    TAIL_LIE, /* a header that claims bytes which are not there, and would claim ours: nothing may be written
+               */
+};
+
+enum tail withdraw_tail(const unsigned char *bytes, size_t length);
 
 /*
  * Whether the sender's frame has left the FIFO. Never true while it is there. Where that cannot be told (we
@@ -28,8 +35,9 @@ bool withdraw_is_taken(struct sender *sender);
 enum withdrawal withdraw(struct sender *sender, struct outgoing *message);
 
 /*
- * After a line was written: whether a raw writer's unfinished line got before it, so that the two would be
- * read as one. If so the line is taken out again (true: write it anew, in another form). Needs the hand lock.
+ * After a write: whether something that a raw writer did not finish got before our frame, so that the two
+ * would be read as one. If so the frame is taken out again (true: look again what to write). Needs the hand
+ * lock.
  */
 bool withdraw_if_glued(struct sender *sender);
 

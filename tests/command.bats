@@ -98,12 +98,17 @@ load helper
 
 @test "COMMAND gets the descriptors and the signal mask it would have had without us" {
     fifo-make box
-    start sender fifo-send box job
-    look='echo /proc/self/fd/*; grep -E "Sig(Blk|Ign)" /proc/self/status'
-    run -0 within fifo-recv box sh -c "$look"
-    with=$output
-    run -0 within sh -c "$look" </dev/null
-    assert_equal "$with" "$output"
+    start sender fifo-send box 1 2
+    # Each without a shell in between: dash clears the mask when it starts.
+    for look in 'ls /proc/self/fd' 'grep -E Sig(Blk|Ign|Cgt) /proc/self/status'; do
+        # shellcheck disable=SC2086
+        run -0 within fifo-recv box $look
+        with=$output
+        # shellcheck disable=SC2086
+        run -0 within $look </dev/null
+        assert_equal "$with" "$output"
+    done
+    ended_with 0 sender
 }
 
 @test "SIGTERM goes on to COMMAND, and then ends us by that signal" {
@@ -169,6 +174,18 @@ load helper
     assert_output job
     ended_with 0 sender
     run -1 within fifo-recv -q -n box
+}
+
+@test "with standard error closed, what we say does not go into the mailbox" {
+    fifo-make box
+    exec 7<>box
+    for closed in '2>&-' '<&- >&- 2>&-'; do
+        run -124 bash -c "exec $closed; exec timeout -s KILL 10 fifo-send -v -t 100ms box lost"
+        run -1 within fifo-recv -q -n box
+        run -1 bash -c "exec $closed; exec timeout -s KILL 10 fifo-recv -v -n box"
+        run -1 within fifo-recv -q -n box
+    done
+    exec 7>&-
 }
 
 @test "a standard output that does not block is waited for" {

@@ -206,7 +206,7 @@ load helper
         ended_with 0 "sender$i"
         grep -qx "message $i" receiver.out
     done
-    grep -qx 'z*' receiver.out
+    grep -qxE 'z+' receiver.out
     run -0 bash -c 'grep z receiver.out | cmp - long'
 }
 
