@@ -1,5 +1,6 @@
 #include "sender.h"
 
+#include "framing.h"
 #include "link.h"
 #include "wait.h"
 #include "withdraw.h"
@@ -7,15 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 /* How long we give a raw writer in the middle of a line, or a receiver between two messages. */
 #define GRACE MILLISECONDS(100)
 /* A receiver that waits takes a message within microseconds; the cost of watching the name is saved. */
 #define PROMPT MILLISECONDS(2)
-/* Behind more bytes of others than this, a message goes as a reference, which can be withdrawn anywhere. */
-#define BACKLOG (PIPE_BUF / 2)
 
 static const char *const gone = "removed while waiting; the message is withdrawn";
 
@@ -145,18 +143,6 @@ static bool take_hand(struct sender *sender, int flags)
     return sender->hand;
 }
 
-/* What stands in the FIFO, as far as it concerns what may be written behind it. */
-static enum tail look_at_tail(struct sender *sender, size_t count)
-{
-    if (count == 0) {
-        return TAIL_CLEAN;
-    }
-    if (!sender->readable || peek_at(&sender->peek, sender->fd, count) == -1 || !sender->peek.all) {
-        return TAIL_OPEN;
-    }
-    return withdraw_tail(sender->peek.bytes, sender->peek.length);
-}
-
 /*
  * A raw writer that stopped inside a line gets a moment to go on, or a receiver to take what it left. Returns
  * what it is then.
@@ -171,74 +157,12 @@ static enum tail wait_for_clean_tail(struct sender *sender, enum tail tail)
         if (wait_event(soon) != WAKE_EVENT || !take_hand(sender, 0)) {
             break; /* deadline, name, signal: the wait for the receiver meets each of them again */
         }
-        tail = look_at_tail(sender, peek_count(sender->fd));
+        tail = framing_tail(sender, peek_count(sender->fd));
     }
     if (take_hand(sender, 0)) {
-        tail = look_at_tail(sender, peek_count(sender->fd));
+        tail = framing_tail(sender, peek_count(sender->fd));
     }
     return tail;
-}
-
-/* Moves content that is in memory alone into a memfd. */
-static int refer(struct outgoing *message)
-{
-    if (message->big.fd != -1) {
-        return 0;
-    }
-    if (reference_create(&message->big) == -1) {
-        return -1;
-    }
-    if (reference_append(&message->big, message->content, message->length) == 0 &&
-        reference_seal(&message->big) == 0) {
-        return 0;
-    }
-    int error = errno;
-    reference_drop(&message->big);
-    errno = error;
-    return -1;
-}
-
-/* Whether a receiver will be able to open a reference: it is the owner of the FIFO, as far as we can see. */
-static bool may_refer(const struct sender *sender)
-{
-    return sender->box.anonymous || sender->box.owner == 0 || sender->box.owner == (uid_t)getauxval(AT_EUID);
-}
-
-/*
- * Puts the message into the form that fits what is in the FIFO now: *count bytes, ending in `tail`. A line
- * needs the hand lock, a clean end before it, and so little before it that it could be taken back from behind
- * that.
- */
-static struct verdict make_frame(struct sender *sender, struct outgoing *message, size_t count,
-                                 enum tail tail)
-{
-    bool in_memory = message->content != NULL;
-
-    if (message->bare) {
-        sender->unit = message->length;
-        message_put_line(&sender->frame, message->content, message->length);
-        return verdict_done();
-    }
-    if (sender->hand && tail == TAIL_CLEAN && count <= BACKLOG && in_memory &&
-        message_is_line(message->content, message->length)) {
-        message_put_line(&sender->frame, message->content, message->length);
-        return verdict_done();
-    }
-    /* Behind others' bytes only a reference can always be taken back. */
-    if (in_memory && message->length <= MESSAGE_RECORD_MAX &&
-        (count == 0 || !may_refer(sender) || !sender->readable)) {
-        message_put_record(&sender->frame, message->content, message->length, getpid());
-        return verdict_done();
-    }
-    if (!may_refer(sender)) {
-        return verdict(STATUS_REFUSED,
-                       "too big for a mailbox of another user: at most 4080 bytes, or a line of 4096");
-    }
-    if (refer(message) == -1) {
-        return verdict_errno("cannot keep the message", errno);
-    }
-    message_put_reference(&sender->frame, &message->big.reference, getpid());
-    return verdict_done();
 }
 
 /* What a wait that ended says about a message that is not, or no longer, in the FIFO. */
@@ -291,7 +215,7 @@ static struct verdict wait_for_room(struct sender *sender, int error)
     }
     arm(sender);
     wait_forget_events();
-    if (has_room(sender) && look_at_tail(sender, peek_count(sender->fd)) != TAIL_LIE) {
+    if (has_room(sender) && framing_tail(sender, peek_count(sender->fd)) != TAIL_LIE) {
         return verdict_done();
     }
     enum wake wake = wait_event(sender->until);
@@ -305,15 +229,15 @@ static int try_put(struct sender *sender, struct outgoing *message, struct verdi
 {
     take_hand(sender, WAIT_MORTAL);
     size_t count = peek_count(sender->fd);
-    enum tail tail = message->bare ? TAIL_CLEAN : look_at_tail(sender, count);
-    if (tail == TAIL_OPEN && sender->hand && sender->readable && count <= BACKLOG) {
+    enum tail tail = message->bare ? TAIL_CLEAN : framing_tail(sender, count);
+    if (tail == TAIL_OPEN && sender->hand && sender->readable && count <= FRAMING_BACKLOG) {
         tail = wait_for_clean_tail(sender, tail);
         count = peek_count(sender->fd);
     }
     if (tail == TAIL_LIE) {
         return EAGAIN;
     }
-    *v = make_frame(sender, message, count, tail);
+    *v = framing_make(sender, message, count, tail);
     if (v->status != STATUS_DONE) {
         return 0;
     }
