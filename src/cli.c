@@ -10,13 +10,6 @@
 
 const char *argp_program_version = "fifo-tools " FIFO_VERSION;
 
-const char cli_statuses[] =
-    "\vExit status: 0 done; 1 not now (-n); 2 usage or system error; 3 no such mailbox, not a mailbox, or "
-    "removed "
-    "while waiting; 4 uncertain: a receiver has the message in hand; 5 too big, or a damaged message was "
-    "skipped; "
-    "124 timed out; 126, 127 COMMAND cannot run, is not found; 128+N killed by signal N.";
-
 static const struct argp_option common_options[] = {
     {"quiet", 'q', NULL, 0, "Say nothing on standard error but usage errors", -2},
     {"verbose", 'v', NULL, 0, "Say on standard error what happened", -2},

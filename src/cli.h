@@ -27,7 +27,10 @@ extern const struct argp cli_argp_common;
 extern const struct argp cli_argp_waiting;
 
 /* The exit statuses, as --help shows them below the options. */
-extern const char cli_statuses[];
+#define CLI_STATUSES                                                                                         \
+    "\vExit status: 0 done; 1 not now (-n); 2 usage or system error; 3 no such mailbox, not a mailbox, or "  \
+    "removed while waiting; 4 uncertain: a receiver has the message in hand; 5 too big, or a damaged "       \
+    "message was skipped; 124 timed out; 128+N killed by signal N."
 
 /*
  * Parses the command line with `argp`, whose input is `options`, beginning with a struct common. Does not

@@ -116,7 +116,8 @@ static const struct argp argp = {
     .options = table,
     .parser = parse,
     .args_doc = "MAILBOX [COMMAND [ARG...]]",
-    .doc = "Receives a message and prints it, or runs COMMAND with it as standard input.",
+    .doc = "Receives a message and prints it, or runs COMMAND with it as standard input." CLI_STATUSES
+           " With COMMAND: its own, if it failed; 126 if it cannot run, 127 if it is not found.",
     .children = children,
 };
 
@@ -160,9 +161,18 @@ static bool goes_on(const struct options *options, struct verdict v, const struc
     return options->follow && v.status == STATUS_REFUSED && message->frame > 0 && options->command == NULL;
 }
 
+static void tell(const struct options *options, const struct message *message)
+{
+    if (message->sender > 0) {
+        cli_tell(&options->common, options->mailbox, "message of %zu bytes from process %d", message->length,
+                 (int)message->sender);
+    } else {
+        cli_tell(&options->common, options->mailbox, "message of %zu bytes", message->length);
+    }
+}
+
 static struct verdict receive_all(const struct options *options, struct receiver *receiver)
 {
-    struct verdict first = verdict_done();
     unsigned long received = 0;
 
     for (;;) {
@@ -170,13 +180,11 @@ static struct verdict receive_all(const struct options *options, struct receiver
         struct verdict v = receive(options, receiver, &message);
         if (v.status == STATUS_DONE) {
             received++;
-            cli_tell(&options->common, options->mailbox, "message of %zu bytes from %d", message.length,
-                     (int)message.sender);
+            tell(options, &message);
             if (received == options->count || wait_signal() != 0) {
-                return first;
+                return v;
             }
         } else if (goes_on(options, v, &message)) {
-            first = v;
             cli_report(&options->common, options->mailbox, v);
         } else {
             cli_tell(&options->common, options->mailbox, "%lu received before", received);

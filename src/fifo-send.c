@@ -93,7 +93,7 @@ static const struct argp argp = {
     .options = table,
     .parser = parse,
     .args_doc = "MAILBOX [MESSAGE...]",
-    .doc = "Sends each MESSAGE, or standard input, and waits until a receiver has taken it.",
+    .doc = "Sends each MESSAGE, or standard input, and waits until a receiver has taken it." CLI_STATUSES,
     .children = children,
 };
 

@@ -24,7 +24,7 @@ static const char *other_type(mode_t mode)
     case S_IFDIR:
         return "is a directory, not a mailbox";
     case S_IFREG:
-        return "is a regular file, not a mailbox; remove it and make one with fifo-make";
+        return "is a regular file, not a mailbox";
     case S_IFSOCK:
         return "is a socket, not a mailbox";
     case S_IFLNK:
@@ -67,6 +67,10 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
     if (stat(path, &file) == -1) {
         return errno == ENOENT ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
                                : not_found(errno);
+    }
+    if (S_ISREG(file.st_mode)) {
+        return verdict(STATUS_GONE,
+                       "is a regular file, not a mailbox; remove it and make a mailbox with fifo-make");
     }
     if (!S_ISFIFO(file.st_mode)) {
         return verdict(STATUS_GONE, other_type(file.st_mode));

@@ -13,7 +13,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define GRACE_MS 100
+#define SEALS    (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static uint64_t own_namespace(void)
 {
@@ -73,8 +74,12 @@ void reference_drop(struct reference_writer *writer)
     }
 }
 
-/* Whether the process has ended, waited for by its parent or not: a zombie holds nothing any more. */
-static bool has_ended(pid_t pid)
+/*
+ * Whether the process has ended, waited for by its parent or not: a zombie holds nothing any more. It gets
+ * `grace` milliseconds for that: a sender closes its descriptors, or has them closed as it dies, just before
+ * it has ended.
+ */
+static bool has_ended(pid_t pid, int grace)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
@@ -82,7 +87,7 @@ static bool has_ended(pid_t pid)
         return errno == ESRCH;
     }
     struct pollfd ended = {.fd = fd, .events = POLLIN};
-    bool result = poll(&ended, 1, 0) == 1;
+    bool result = poll(&ended, 1, grace) == 1;
     close(fd);
     return result;
 }
@@ -140,7 +145,7 @@ enum reference_state reference_map(const struct message *message, size_t most, c
     int fd = open_pinned(message, &file);
     if (fd == -1) {
         int error = errno;
-        if (has_ended(message->sender)) {
+        if (has_ended(message->sender, error == ENOENT ? GRACE_MS : 0)) {
             return REFERENCE_GONE;
         }
         errno = error;

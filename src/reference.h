@@ -5,8 +5,8 @@
  * so a receiver may map it. It lives as long as the sender keeps the descriptor, or a receiver the mapping:
  * a reference whose sender is gone leads nowhere, which is how it is withdrawn.
  *
- * The sender's descriptor belongs to struct reference_writer until reference_drop(). Nothing here waits
- * for another process.
+ * The sender's descriptor belongs to struct reference_writer until reference_drop(). Only
+ * reference_map() waits for another process: a tenth of a second for a sender that is about to end.
  */
 #ifndef FIFO_REFERENCE_H
 #define FIFO_REFERENCE_H

@@ -118,3 +118,16 @@ kill_at() {
     ended_with 0 sender
     exec 7>&-
 }
+
+@test "a reference that was taken back, by a sender that takes its time to end, is dropped in silence" {
+    fifo-make box
+    exec 7<>box
+    yes raw | head -c 5000 >box
+    start sender strace -o trace -e trace=exit_group -e inject=exit_group:delay_enter=60000 fifo-send -q -t 50ms box mine
+    wait_until grep -q exit_group trace
+    run -1 --separate-stderr within fifo-recv -n -c 2000 box
+    assert_equal "${#lines[@]}" 1250
+    assert_equal "$stderr" "fifo-recv: 'box': empty"
+    ended_with 124 sender
+    exec 7>&-
+}

@@ -146,7 +146,7 @@ has_ended() {
     fifo-make first middle last
     touch file
     run -3 --separate-stderr within fifo-rm first file middle missing last
-    assert_equal "$stderr" "fifo-rm: 'file': is a regular file, not a mailbox; remove it and make one with fifo-make
+    assert_equal "$stderr" "fifo-rm: 'file': is a regular file, not a mailbox
 fifo-rm: 'missing': No such file or directory"
     assert_output ''
     assert_equal "$(ls -A -I 'separate-stderr-*')" file
