@@ -166,7 +166,7 @@ void cli_tell(const struct common *common, const char *name, const char *format,
 {
     va_list arguments;
 
-    if (common->verbose) {
+    if (common->verbose && !common->quiet) {
         va_start(arguments, format);
         say(name, format, arguments);
         va_end(arguments);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,8 +49,13 @@ static void set_environment(const struct message *message, const char *mailbox)
 }
 
 /* In the child: becomes COMMAND, or tells the parent through `report` why not. */
-_Noreturn static void become(char *const argv[], int input, int report)
+_Noreturn static void become(char *const argv[], int input, int report, pid_t parent)
 {
+    /* Who kills us hands the message to the next receiver, and should not have two at work on it. */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) {
+        _exit(STATUS_CANNOT_RUN); /* too late for that: it has happened */
+    }
     dup2(input, STDIN_FILENO);
     sigprocmask(SIG_SETMASK, wait_entry_mask(), NULL);
     execvp(argv[0], argv);
@@ -67,9 +73,10 @@ static pid_t start(char *const argv[], int input, int *failed)
     if (pipe2(report, O_CLOEXEC) == -1) {
         return -1;
     }
+    pid_t self = getpid();
     pid_t child = fork();
     if (child == 0) {
-        become(argv, input, report[1]);
+        become(argv, input, report[1], self);
     }
     int error = errno;
     close(report[1]);
@@ -130,7 +137,7 @@ struct verdict command_run(char *const argv[], const struct message *message, co
     int status = wait_for(child, until, &late);
     if (failed != 0) {
         return (struct verdict){failed == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN, failed,
-                                "cannot run COMMAND"};
+                                "cannot run it"};
     }
     if (late) {
         return verdict(STATUS_TIMEOUT, "timed out: COMMAND was ended; the message stays in the mailbox");

@@ -2,7 +2,8 @@
  * command: runs COMMAND with a message as its standard input.
  *
  * Waits until COMMAND has ended. Signals that ask us to end are passed on to it, and we go on waiting; at the
- * deadline it gets SIGTERM, and a second later SIGKILL. No descriptor of ours but 0, 1 and 2 reaches it.
+ * deadline it gets SIGTERM, and a second later SIGKILL. If we die without a chance to pass anything on, the
+ * kernel sends it SIGTERM. No descriptor of ours but 0, 1 and 2 reaches it.
  */
 #ifndef FIFO_COMMAND_H
 #define FIFO_COMMAND_H

@@ -217,7 +217,10 @@ int main(int argc, char **argv)
     struct options options = {.max_size = DEFAULT_MAX_SIZE};
 
     cli_parse(argc, argv, &argp, ARGP_IN_ORDER, &options);
-    int status = cli_report(&options.common, options.mailbox, run(&options));
+    struct verdict v = run(&options);
+    bool cannot_run = v.status == STATUS_CANNOT_RUN || v.status == STATUS_NOT_FOUND;
+    int status =
+        cli_report(&options.common, cannot_run && v.error != 0 ? options.command[0] : options.mailbox, v);
     if (wait_signal() != 0) {
         wait_die(wait_signal());
     }

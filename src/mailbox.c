@@ -68,10 +68,6 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
         return errno == ENOENT ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
                                : not_found(errno);
     }
-    if (S_ISREG(file.st_mode)) {
-        return verdict(STATUS_GONE,
-                       "is a regular file, not a mailbox; remove it and make a mailbox with fifo-make");
-    }
     if (!S_ISFIFO(file.st_mode)) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
     }

@@ -63,6 +63,9 @@ static struct verdict take_turn(struct receiver *receiver)
             receiver->turn = true;
             return verdict_done();
         }
+        if (wake == WAKE_DEADLINE) {
+            return verdict(STATUS_TIMEOUT, "timed out: another receiver is at work");
+        }
         if (wake != WAKE_NAME) {
             return ended(wake);
         }

@@ -45,11 +45,11 @@ load helper
     fifo-make box
     start sender fifo-send box job
     run -127 within fifo-recv box no-such-command
-    assert_output "fifo-recv: 'box': cannot run COMMAND: No such file or directory"
+    assert_output "fifo-recv: 'no-such-command': cannot run it: No such file or directory"
     run -127 within fifo-recv -q box ./missing
     touch plain
     run -126 within fifo-recv box ./plain
-    assert_output "fifo-recv: 'box': cannot run COMMAND: Permission denied"
+    assert_output "fifo-recv: './plain': cannot run it: Permission denied"
     run -126 within fifo-recv -q box /
     run -0 within fifo-recv box
     assert_output job
@@ -205,4 +205,22 @@ load helper
     STDIN=sent start sender fifo-send box
     run -0 within fifo-recv box true
     ended_with 0 sender
+}
+
+@test "COMMAND is told to end when fifo-recv is killed, so that two do not work on one message" {
+    fifo-make box
+    start sender fifo-send box job
+    start victim fifo-recv box sh -c 'trap "echo told >told; exit 1" TERM; echo ready; while :; do sleep 0.05; done'
+    wait_until grep -q ready victim.out
+    kill -KILL "$(cat victim.pid)"
+    wait_until test -s told
+    run -0 within fifo-recv box
+    assert_output job
+    ended_with 0 sender
+}
+
+@test "-q silences -v" {
+    fifo-make box
+    run -1 within fifo-recv -qnv box
+    assert_output ''
 }

@@ -58,13 +58,14 @@ nothing_is_left() {
     start worker fifo-recv box sleep 60
     start sender fifo-send box job
     wait_until pgrep -g "$(ps -o pgid= -p "$(cat worker.pid)" | tr -d ' ')" sleep
-    run -124 within fifo-recv -q -t 100ms box
+    run -124 within fifo-recv -t 100ms box
+    assert_output "fifo-recv: 'box': timed out: another receiver is at work"
 }
 
 @test "the deadline covers reading standard input" {
     fifo-make box
-    run -124 bash -c 'sleep 5 | timeout -s KILL 4 fifo-send -q -t 100ms box'
-    run -124 bash -c 'sleep 5 | timeout -s KILL 4 fifo-send -q -l -t 100ms box'
+    run -124 bash -c 'sleep 2 | timeout -s KILL 4 fifo-send -q -t 100ms box'
+    run -124 bash -c 'sleep 2 | timeout -s KILL 4 fifo-send -q -l -t 100ms box'
     nothing_is_left
 }
 
