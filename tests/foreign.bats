@@ -282,6 +282,21 @@ load helper
     run -1 within fifo-recv -q -n box
 }
 
+@test "a sender that waits for room in a full pipe sleeps" {
+    fifo-make box
+    exec 7<>box
+    start filler bash -c 'yes raw >box'
+    wait_until bash -c '[ "$(timeout 5 fifo-recv --peek box)" = raw ]'
+    waits filler
+    start sender strace -o trace fifo-send box late
+    wait_until grep -q 'rt_sigtimedwait.*NULL, NULL, 8$' trace
+    sleep 0.2
+    before=$(wc -l <trace)
+    sleep 1
+    [ "$(wc -l <trace)" = "$before" ]
+    exec 7>&-
+}
+
 @test "a drop box: who may only write sends to a receiver that is there" {
     [ "$(id -u)" = 0 ] || skip 'needs another user'
     room=$(mktemp -d /tmp/fifo-test.XXXXXX)
