@@ -9,6 +9,11 @@ enum tail framing_tail(struct sender *sender, size_t count)
     if (count == 0) {
         return TAIL_CLEAN;
     }
+    /* Without framing a message is where its size puts it: behind an odd number of bytes nobody would see it
+     * whole. */
+    if (sender->unit > 0) {
+        return count % sender->unit == 0 ? TAIL_CLEAN : TAIL_LIE;
+    }
     if (!sender->readable || peek_at(&sender->peek, sender->fd, count) == -1 || !sender->peek.all) {
         return TAIL_OPEN;
     }
@@ -45,7 +50,6 @@ struct verdict framing_make(struct sender *sender, struct outgoing *message, siz
     bool in_memory = message->content != NULL;
 
     if (message->bare) {
-        sender->unit = message->length;
         message_put_line(&sender->frame, message->content, message->length);
         return verdict_done();
     }

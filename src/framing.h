@@ -14,8 +14,8 @@
 #define FRAMING_BACKLOG (PIPE_BUF / 2)
 
 /*
- * What the `count` bytes that are in the FIFO end in. TAIL_OPEN where that cannot be seen: we may not read,
- * or a raw writer is at work this very moment.
+ * What the `count` bytes that are in the FIFO end in, for the message that is to be sent. TAIL_OPEN where
+ * that cannot be seen: we may not read, or a raw writer is at work this very moment.
  */
 enum tail framing_tail(struct sender *sender, size_t count);
 

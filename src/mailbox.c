@@ -157,6 +157,7 @@ struct verdict mailbox_open_waiting(const struct mailbox *box, deadline until, i
             break;
         default:
             if (opened != -1) {
+                fcntl((int)opened, F_SETFL, O_NONBLOCK);
                 return check_opened(box, (int)opened, fd);
             }
             if (errno != EINTR) {

@@ -3,7 +3,6 @@
 #include "wait.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -26,14 +25,6 @@ static long wait_for_room(void *argument)
     return poll(&end, 1, -1);
 }
 
-/* Whether the next write cannot block: up to PIPE_BUF bytes, when there is room. It saves the set-up of a
- * wait. */
-static bool fits(const struct request *request)
-{
-    struct pollfd end = {.fd = request->fd, .events = POLLOUT};
-    return request->length <= PIPE_BUF && poll(&end, 1, 0) == 1 && end.revents == POLLOUT;
-}
-
 struct verdict output_write(int fd, const void *content, size_t length, deadline until)
 {
     struct request request = {fd, content, length};
@@ -42,9 +33,7 @@ struct verdict output_write(int fd, const void *content, size_t length, deadline
 
     while (request.length > 0) {
         long written;
-        if (fits(&request)) {
-            written = write_some(&request);
-        } else if (wait_call(write_some, &request, &written, until, WAIT_MORTAL) == WAKE_DEADLINE) {
+        if (wait_call(write_some, &request, &written, until, WAIT_MORTAL) == WAKE_DEADLINE) {
             return late;
         }
         if (written >= 0) {

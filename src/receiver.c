@@ -349,8 +349,31 @@ static enum step find(struct receiver *receiver, struct message *message, struct
     }
 }
 
+/* Where there is always something to do, nobody would ever wait, and so never hear that it is time to end. */
+static struct verdict still_wanted(struct receiver *receiver)
+{
+    if (receiver->busy++ == 0) {
+        return verdict_done();
+    }
+    if (deadline_passed(receiver->until)) {
+        return ended(WAKE_DEADLINE);
+    }
+    enum wake wake = wait_pending();
+    bool look = wake == WAKE_NAME || !receiver->watched;
+    if (wake == WAKE_SIGNAL || (look && name_is_gone(receiver))) {
+        return ended(wake == WAKE_SIGNAL ? wake : WAKE_NAME);
+    }
+    return verdict_done();
+}
+
 struct verdict receiver_next(struct receiver *receiver, struct message *message)
 {
+    struct verdict wanted = still_wanted(receiver);
+
+    *message = (struct message){0};
+    if (wanted.status != STATUS_DONE) {
+        return wanted;
+    }
     for (;;) {
         struct verdict v;
         enum step step = STEP_AGAIN;
@@ -379,11 +402,26 @@ struct verdict receiver_next(struct receiver *receiver, struct message *message)
     }
 }
 
+/*
+ * Whether what we have looked at is still at the front. COMMAND may have run for an hour, and a raw reader
+ * knows no locks: what stands there now may be somebody else's. What happens between this look and the read
+ * is lost to it.
+ */
+static bool is_still_there(struct receiver *receiver, const struct message *message)
+{
+    unsigned char front[PIPE_BUF];
+    size_t length = message->frame < sizeof front ? message->frame : sizeof front;
+
+    memcpy(front, receiver->peek.bytes, length);
+    return peek_at(&receiver->peek, receiver->fd, length) == 0 && receiver->peek.length == length &&
+           memcmp(front, receiver->peek.bytes, length) == 0;
+}
+
 struct verdict receiver_take(struct receiver *receiver, const struct message *message)
 {
     unsigned char taken[PIPE_BUF];
     size_t rest = message->frame;
-    bool same = true;
+    bool same = rest == 0 || is_still_there(receiver, message);
 
     /* One read(2) for all that we send ourselves; only a raw line can be longer than the buffer. */
     for (size_t done = 0; same && rest > 0;) {

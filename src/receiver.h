@@ -35,6 +35,7 @@ struct receiver {
     bool hand;
     bool armed;
     bool watched;
+    unsigned long busy; /* how many messages were asked for */
     struct peek peek;
     struct long_line line;
 };

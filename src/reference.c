@@ -63,6 +63,9 @@ int reference_seal(struct reference_writer *writer)
 {
     writer->reference.fd = (uint32_t)writer->fd;
     writer->reference.pid_namespace = own_namespace();
+    if (writer->reference.pid_namespace == 0) {
+        return -1; /* no /proc: nobody could open it; errno says so */
+    }
     return fcntl(writer->fd, F_ADD_SEALS, SEALS);
 }
 
@@ -90,6 +93,14 @@ static bool has_ended(pid_t pid, int grace)
     bool result = poll(&ended, 1, grace) == 1;
     close(fd);
     return result;
+}
+
+static bool is_visible(pid_t pid)
+{
+    char path[32];
+
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    return access(path, X_OK) == 0;
 }
 
 /*
@@ -138,7 +149,8 @@ enum reference_state reference_map(const struct message *message, size_t most, c
     const struct reference *reference = &message->reference;
     struct stat file;
 
-    if (reference->pid_namespace != own_namespace()) {
+    uint64_t own = own_namespace();
+    if (own == 0 || reference->pid_namespace != own) {
         errno = 0;
         return REFERENCE_UNREACHABLE;
     }
@@ -148,8 +160,10 @@ enum reference_state reference_map(const struct message *message, size_t most, c
         if (has_ended(message->sender, error == ENOENT ? GRACE_MS : 0)) {
             return REFERENCE_GONE;
         }
-        errno = error;
-        return error == ENOENT || error == EBADF ? REFERENCE_LIES : REFERENCE_UNREACHABLE;
+        /* A process that /proc hides from us (hidepid) is one whose descriptors we know nothing of. */
+        bool hidden = error == ENOENT && !is_visible(message->sender);
+        errno = hidden ? EACCES : error;
+        return !hidden && (error == ENOENT || error == EBADF) ? REFERENCE_LIES : REFERENCE_UNREACHABLE;
     }
     enum reference_state state = REFERENCE_LIES;
     if (geteuid() != 0 && file.st_uid != geteuid()) {

@@ -25,7 +25,8 @@ int reference_create(struct reference_writer *writer);
 /* Appends content. Returns 0, or -1 and errno of write(2). */
 int reference_append(struct reference_writer *writer, const void *content, size_t length);
 
-/* Seals it and fills in the rest of writer->reference. Returns 0, or -1 and errno of fcntl(2). */
+/* Seals it and fills in the rest of writer->reference. Returns 0, or -1 and errno of fcntl(2), or of
+ * stat(2) where there is no /proc. */
 int reference_seal(struct reference_writer *writer);
 
 /* Closes the memfd: from here on the reference leads nowhere. Accepts one that was never created. */

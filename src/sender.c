@@ -17,6 +17,18 @@
 
 static const char *const gone = "removed while waiting; the message is withdrawn";
 
+/* Opens the write end when somebody opens the other one. */
+static struct verdict wait_for_reader(struct sender *sender)
+{
+    if (sender->box.anonymous) {
+        return verdict(STATUS_GONE, "its reader has gone");
+    }
+    if (sender->nonblock) {
+        return verdict(STATUS_NOT_NOW, "no receiver is there");
+    }
+    return mailbox_open_waiting(&sender->box, sender->until, &sender->fd);
+}
+
 struct verdict sender_open(struct sender *sender, const char *path)
 {
     int probe = -1;
@@ -45,8 +57,7 @@ struct verdict sender_open(struct sender *sender, const char *path)
     if (v.error == EACCES) {
         v = mailbox_open(&sender->box, O_WRONLY, &sender->fd);
         if (v.error == ENXIO) {
-            v = sender->box.anonymous ? verdict(STATUS_GONE, "its reader has gone")
-                                      : mailbox_open_waiting(&sender->box, sender->until, &sender->fd);
+            v = wait_for_reader(sender);
         }
     }
     if (probe != -1) {
@@ -193,10 +204,7 @@ static struct verdict wait_for_room(struct sender *sender, int error)
     give_hand(sender);
     if (error == EPIPE) {
         int old = sender->fd;
-        if (sender->box.anonymous) {
-            return verdict(STATUS_GONE, "its reader has gone");
-        }
-        struct verdict v = mailbox_open_waiting(&sender->box, sender->until, &sender->fd);
+        struct verdict v = wait_for_reader(sender);
         if (v.status == STATUS_DONE) {
             close(old);
             sender->armed = sender->rendezvous = false;
@@ -227,10 +235,11 @@ static struct verdict wait_for_room(struct sender *sender, int error)
  * sent. */
 static int try_put(struct sender *sender, struct outgoing *message, struct verdict *v)
 {
+    sender->unit = message->bare ? message->length : 0;
     take_hand(sender, WAIT_MORTAL);
     size_t count = peek_count(sender->fd);
-    enum tail tail = message->bare ? TAIL_CLEAN : framing_tail(sender, count);
-    if (tail == TAIL_OPEN && sender->hand && sender->readable && count <= FRAMING_BACKLOG) {
+    enum tail tail = framing_tail(sender, count);
+    if (tail == TAIL_OPEN && sender->hand && sender->readable && count <= FRAMING_BACKLOG && !message->bare) {
         tail = wait_for_clean_tail(sender, tail);
         count = peek_count(sender->fd);
     }

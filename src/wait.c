@@ -7,11 +7,13 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
-static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM};
 #define ENDING (sizeof ending / sizeof *ending)
+/* The deadline's own signal: SIGALRM belongs to whoever started us, perhaps with an alarm(2) of theirs. */
+#define SIGDEADLINE (SIGRTMIN + 5)
 
 static sigset_t entry_mask; /* the mask at start */
 static sigset_t awaited;    /* what wait_event() takes */
@@ -36,7 +38,7 @@ void wait_begin(void)
     }
     blocked = awaited;
     sigaddset(&blocked, SIGPIPE);
-    sigaddset(&blocked, SIGALRM);
+    sigaddset(&blocked, SIGDEADLINE);
     sigprocmask(SIG_BLOCK, &blocked, &entry_mask);
     for (size_t i = 0; i < ENDING; i++) {
         if (sigismember(&entry_mask, ending[i]) == 1) {
@@ -101,6 +103,23 @@ enum wake wait_event(deadline until)
     return signal_seen != 0 ? WAKE_SIGNAL : wait_for(&awaited, until);
 }
 
+enum wake wait_pending(void)
+{
+    const struct timespec none = {0};
+    sigset_t set = awaited;
+
+    sigdelset(&set, SIGIO);
+    sigdelset(&set, SIGCHLD);
+    int number = signal_seen != 0 ? -1 : sigtimedwait(&set, NULL, &none);
+    if (number == SIGURG) {
+        return WAKE_NAME;
+    }
+    if (number > 0 && !ignored(number)) {
+        signal_seen = number;
+    }
+    return signal_seen != 0 ? WAKE_SIGNAL : WAKE_EVENT;
+}
+
 void wait_forget_events(void)
 {
     const struct timespec none = {0};
@@ -127,41 +146,47 @@ enum wake wait_child(deadline until)
  * out closes it: whenever the signal comes, from the moment it is unblocked, we do not stay in the call.
  * Only plain system calls run in between, so nothing is left half done that could not be jumped out of.
  */
-static void jump(int number)
+static void jump(int number, siginfo_t *info, void *context)
 {
-    siglongjmp(escape, number);
+    (void)context;
+    /* Whoever else sends our signals may not make us leave a call that has had its effect. */
+    if (number == SIGURG || info->si_code == SI_TIMER) {
+        siglongjmp(escape, number);
+    }
 }
 
 static void install_handlers(void)
 {
     static bool installed;
-    struct sigaction action = {.sa_handler = jump};
+    struct sigaction action = {.sa_sigaction = jump, .sa_flags = SA_SIGINFO | SA_RESTART};
 
     if (!installed) {
         sigemptyset(&action.sa_mask);
-        sigaddset(&action.sa_mask, SIGALRM);
+        sigaddset(&action.sa_mask, SIGDEADLINE);
         sigaddset(&action.sa_mask, SIGURG);
-        sigaction(SIGALRM, &action, NULL);
+        sigaction(SIGDEADLINE, &action, NULL);
         sigaction(SIGURG, &action, NULL);
         installed = true;
     }
 }
 
-/* Rings SIGALRM at the deadline; a deadline that has passed rings after a microsecond. */
-static void set_alarm(deadline until)
+/* Rings SIGDEADLINE at the deadline, or not at all for DEADLINE_NEVER. False and errno if there is no timer.
+ */
+static bool set_alarm(deadline until)
 {
-    struct itimerval timer = {0};
-    struct timespec left;
+    static timer_t timer;
+    static bool made;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGDEADLINE};
+    struct itimerspec when = {0};
 
-    if (until != DEADLINE_NEVER) {
-        deadline_left(until, &left);
-        timer.it_value.tv_sec = left.tv_sec;
-        timer.it_value.tv_usec = left.tv_nsec / 1000 + 1;
-        if (timer.it_value.tv_usec >= 1000000) {
-            timer.it_value.tv_usec = 999999;
-        }
+    if (!made && timer_create(CLOCK_MONOTONIC, &event, &timer) == -1) {
+        return false;
     }
-    setitimer(ITIMER_REAL, &timer, NULL);
+    made = true;
+    if (until != DEADLINE_NEVER && !deadline_left(until, &when.it_value)) {
+        when.it_value.tv_nsec = 1; /* zero would mean never */
+    }
+    return timer_settime(timer, 0, &when, NULL) == 0;
 }
 
 enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline until, int flags)
@@ -178,7 +203,7 @@ enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline
     install_handlers();
     sigprocmask(SIG_BLOCK, NULL, &closed_mask);
     open_mask = closed_mask;
-    sigdelset(&open_mask, SIGALRM);
+    sigdelset(&open_mask, SIGDEADLINE);
     if (flags & WAIT_NAME) {
         sigdelset(&open_mask, SIGURG);
     }
@@ -187,14 +212,14 @@ enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline
             sigdelset(&open_mask, ending[i]);
         }
     }
-    /* A SIGALRM that somebody else sent lands here too, before the deadline: enter the call again. */
     int number = sigsetjmp(escape, 1);
-    if (number != 0 && (number != SIGALRM || deadline_passed(until))) {
-        set_alarm(DEADLINE_NEVER);
-        return number == SIGALRM ? WAKE_DEADLINE : WAKE_NAME;
+    if (number != 0) {
+        (void)(until != DEADLINE_NEVER && set_alarm(DEADLINE_NEVER));
+        return number == SIGURG ? WAKE_NAME : WAKE_DEADLINE;
     }
-    if (until != DEADLINE_NEVER) {
-        set_alarm(until);
+    if (until != DEADLINE_NEVER && !set_alarm(until)) {
+        *result = -1;
+        return WAKE_DONE;
     }
     sigprocmask(SIG_SETMASK, &open_mask, NULL);
     *result = call(argument);

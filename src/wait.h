@@ -8,9 +8,9 @@
  *   SIGIO    the FIFO was read from or written to (O_ASYNC on its descriptor: wait_arm)
  *   SIGURG   the mailbox's name may have changed (watch.h)
  *   SIGCHLD  COMMAND ended
- *   SIGHUP, SIGINT, SIGQUIT, SIGTERM   somebody wants us to end
+ *   SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM   somebody wants us to end
  *   SIGPIPE  blocked so that a dead reader is an EPIPE; never waited for
- *   SIGALRM  the deadline, inside wait_call() only
+ *   SIGRTMIN+5  the deadline, inside wait_call() only
  *
  * A signal that arrives between a look at the state and the sleep stays pending and ends the sleep
  * at once: arm, look, sleep, in that order, cannot lose a wake-up.
@@ -40,6 +40,12 @@ void wait_begin(void);
  * back. Signals that were ignored or blocked when the program started are not WAKE_SIGNAL.
  */
 enum wake wait_event(deadline until);
+
+/*
+ * Does not sleep: WAKE_SIGNAL or WAKE_NAME if that is pending, WAKE_EVENT otherwise. For loops that always
+ * find something to do.
+ */
+enum wake wait_pending(void);
 
 /*
  * Drops a SIGIO that is pending: one's own write raises it too, even one that failed for want of room. To

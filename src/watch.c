@@ -4,8 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,19 +35,13 @@ static int watch_inode(const struct identity *who)
 
 static int watch_directory(const struct identity *who)
 {
-    char directory[PATH_MAX] = ".";
-    const char *slash = strrchr(who->path, '/');
+    char real[PATH_MAX];
 
-    if (slash != NULL) {
-        size_t length = slash == who->path ? 1 : (size_t)(slash - who->path);
-        if (length >= sizeof directory) {
-            errno = ENAMETOOLONG;
-            return -1;
-        }
-        memcpy(directory, who->path, length);
-        directory[length] = '\0';
+    /* Where the name itself is a symbolic link, it is the directory that it leads to that counts. */
+    if (realpath(who->path, real) == NULL) {
+        return -1;
     }
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(dirname(real), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd == -1) {
         return -1;
     }
@@ -63,7 +58,12 @@ static int watch_directory(const struct identity *who)
 
 int watch_start(const struct identity *who)
 {
-    return watch_inode(who) == 0 ? 0 : watch_directory(who);
+    static bool started;
+
+    if (!started) {
+        started = watch_inode(who) == 0 || watch_directory(who) == 0;
+    }
+    return started ? 0 : -1;
 }
 
 bool watch_gone(const struct identity *who)

@@ -1,9 +1,9 @@
 /*
  * watch: tells, by SIGURG, when a mailbox's name no longer leads to the mailbox we have open.
  *
- * A watch belongs to one process and lives as long as it; the kernel drops it at exit. Where inotify(7)
- * has no instance left for this user (128 is common), or may not look at the FIFO (a drop box), the
- * directory is watched instead, with F_NOTIFY of fcntl(2), which has no such limit. Nothing here blocks.
+ * A process has one mailbox and one watch, which lives as long as it; the kernel drops it at exit. Where
+ * inotify(7) has no instance left for this user (128 is common), or may not look at the FIFO (a drop box),
+ * the directory is watched instead, with F_NOTIFY of fcntl(2), which has no such limit. Nothing here blocks.
  */
 #ifndef FIFO_WATCH_H
 #define FIFO_WATCH_H
@@ -20,8 +20,9 @@ struct identity {
 
 /*
  * Starts watching; from then on each change that may have taken the name away raises SIGURG (see
- * wait.h). Look with watch_gone() after this call, not before: what happened earlier raises nothing.
- * Returns 0, or -1 and errno when neither way of watching is to be had.
+ * wait.h). Calls after the first that succeeded do nothing. Look with watch_gone() after this call, not
+ * before: what happened earlier raises nothing. Returns 0, or -1 and errno when neither way of watching is to
+ * be had.
  */
 int watch_start(const struct identity *who);
 

@@ -39,16 +39,15 @@ static size_t walk(const unsigned char *bytes, size_t length, size_t unit, const
             return at;
         }
         if (unit > 0) {
-            *tail = length - at >= unit ? TAIL_CLEAN : TAIL_OPEN;
-            at += *tail == TAIL_CLEAN ? unit : length - at;
+            at++; /* raw bytes may have come or gone by any number: wherever it is, it is ours */
             continue;
         }
         enum found found = message_find(bytes + at, length - at, true, &message);
-        *tail = tail_of(bytes + at, length - at, found, &message);
+        *tail = found == FOUND_NEWER ? TAIL_LIE : tail_of(bytes + at, length - at, found, &message);
         if (*tail == TAIL_LIE) {
-            return length;
+            return length; /* who knows how far it reaches */
         }
-        at += found == FOUND_NEWER ? 1 : message.frame;
+        at += message.frame;
     }
     return length;
 }
@@ -78,7 +77,13 @@ static enum place find_ours(struct sender *sender, int fd, size_t *at)
     if (*at < sender->peek.length) {
         return PLACE_FOUND;
     }
-    return sender->peek.all ? PLACE_NONE : PLACE_UNKNOWN;
+    if (!sender->peek.all) {
+        return PLACE_UNKNOWN;
+    }
+    /* Behind a lie no step leads: it may be there all the same. */
+    bool hidden = tail == TAIL_LIE && memmem(sender->peek.bytes, sender->peek.length, sender->frame.bytes,
+                                             sender->frame.length) != NULL;
+    return hidden ? PLACE_UNKNOWN : PLACE_NONE;
 }
 
 bool withdraw_is_taken(struct sender *sender)
@@ -192,7 +197,7 @@ bool withdraw_if_glued(struct sender *sender)
     const struct frame *frame = &sender->frame;
     size_t at;
 
-    if (find_ours(sender, sender->readable ? sender->fd : -1, &at) != PLACE_NONE ||
+    if (find_ours(sender, sender->readable ? sender->fd : -1, &at) == PLACE_FOUND || !sender->peek.all ||
         sender->peek.length < frame->length) {
         return false;
     }
