@@ -1,0 +1,183 @@
+# shellcheck shell=bash
+# Goal: the promises hold where signals come from outside, /proc is missing, readers are rude and there is no rest.
+load helper
+
+needs_root() {
+    [ "$(id -u)" = 0 ] || skip 'needs root'
+}
+
+@test "without /proc a big message is refused, and one that is there stays" {
+    needs_root
+    fifo-make box
+    head -c 100000 /dev/urandom >sent
+    run -2 unshare -m bash -c 'umount -l /proc; exec timeout -s KILL 10 fifo-send -t 5 box <sent'
+    STDIN=sent start sender fifo-send box
+    waits sender
+    run -2 unshare -m bash -c 'umount -l /proc; exec timeout -s KILL 10 fifo-recv -t 5 box'
+    assert_output --partial 'it stays in the mailbox'
+    within fifo-recv box | cmp - sent
+    ended_with 0 sender
+}
+
+@test "a sender that /proc hides from the receiver keeps its message" {
+    needs_root
+    mkdir room
+    chmod 777 room "$BATS_TEST_TMPDIR"
+    place=$(mktemp -d /tmp/fifo-adverse.XXXXXXXX)
+    chmod 755 "$place"
+    cp "$(command -v fifo-recv)" "$(command -v fifo-send)" "$place"
+    fifo-make -m 666 "$place/box"
+    head -c 100000 /dev/urandom >sent
+    STDIN=sent start sender setpriv --reuid=4242 --regid=4242 --clear-groups "$place/fifo-send" "$place/box"
+    waits sender
+    run -2 unshare -m bash -c 'mount -t proc -o hidepid=2 proc /proc; exec timeout -s KILL 10 setpriv --reuid=4242 \
+        --regid=4343 --clear-groups "$1/fifo-recv" -t 5 "$1/box"' bash "$place"
+    assert_output --partial 'it stays in the mailbox'
+    within fifo-recv "$place/box" | cmp - sent
+    ended_with 0 sender
+    rm -r "$place"
+}
+
+@test "signals of ours that somebody else sends do not tear what is printed" {
+    fifo-make box
+    head -c 300000 /dev/urandom >sent
+    STDIN=sent start sender fifo-send box
+    start reader bash -c 'fifo-recv -t 10 box > >(sleep 1; exec cat >out) & echo $! >recv.pid; wait $!'
+    wait_until test -s recv.pid
+    for signal in URG IO CHLD RTMIN+5; do
+        sleep 0.1
+        kill -s "$signal" "$(cat recv.pid)"
+    done
+    ended_with 0 reader sender
+    wait_until cmp -s sent out
+}
+
+@test "an alarm that was set before we started ends us by SIGALRM, and withdraws the message" {
+    fifo-make box
+    run -142 within perl -e 'alarm 1; exec @ARGV' fifo-recv box
+    exec 7<>box
+    run -142 within perl -e 'alarm 1; exec @ARGV' fifo-send box lost
+    run -1 within fifo-recv -q -n box
+    exec 7>&-
+}
+
+@test "a message of fixed size behind an odd number of bytes is not taken for taken" {
+    fifo-make box
+    exec 7<>box
+    printf abc >box
+    run -124 bash -c 'printf wxyz | timeout -s KILL 10 fifo-send -q -t 200ms -s 4 box'
+    run -0 within head -c 3 <&7
+    assert_output abc
+    run -1 within fifo-recv -q -n box
+    exec 7>&-
+}
+
+@test "a raw reader that takes what is in hand does not make the receiver take the next message for it" {
+    fifo-make box
+    start receiver fifo-recv box sh -c 'cat >/dev/null; echo begun >begun; until [ -e go ]; do sleep 0.01; done'
+    start first fifo-send box first
+    wait_until test -s begun
+    run -0 within head -c 6 box
+    assert_output first
+    ended_with 0 first
+    start second fifo-send box second-message-that-is-longer
+    waits second
+    : >go
+    ended_with 2 receiver
+    run -0 within fifo-recv box
+    assert_output second-message-that-is-longer
+    ended_with 0 second
+}
+
+@test "a receiver that never has to wait still sees its deadline, a signal, and removal" {
+    fifo-make box
+    start writer bash -c 'exec yes 1<>box' # it is a reader too, and so outlives ours
+    milliseconds within fifo-recv -q -f -t 500ms box >/dev/null || [ $? = 124 ]
+    between 490 3000 "$took"
+    start receiver fifo-recv -f box
+    wait_until test -s receiver.out
+    kill -TERM "$(cat receiver.pid)"
+    ended_with 143 receiver
+    start receiver fifo-recv -f box
+    wait_until test -s receiver.out
+    rm box
+    ended_with 3 receiver
+}
+
+@test "a terminal that takes only part of a message does not hold the receiver past its deadline" {
+    fifo-make box
+    exec 7<>box
+    head -c 3500 /dev/zero | tr '\0' x >sent
+    STDIN=sent start sender fifo-send box
+    waits sender
+    # A pseudo-terminal that nobody reads, all but full.
+    run -124 within perl -e '
+        use Fcntl;
+        sysopen(my $m, "/dev/ptmx", O_RDWR) or die;
+        my $zero = pack("i", 0); ioctl($m, 0x40045431, $zero) or die; my $n = pack("i", 0); ioctl($m, 0x80045430, $n) or die;
+        sysopen(my $t, "/dev/pts/" . unpack("i", $n), O_RDWR | O_NOCTTY | O_NONBLOCK) or die;
+        1 while syswrite($t, "y" x 512); sysread($m, my $got, 600);
+        fcntl($t, F_SETFL, 0); open(STDOUT, ">&", $t); fcntl($m, F_SETFD, 0);
+        exec @ARGV' fifo-recv -q -t 500ms box
+    within fifo-recv box | cmp - sent
+    ended_with 0 sender
+    exec 7>&-
+}
+
+@test "-n at a drop box whose reader leaves in between is 1" {
+    needs_root
+    place=$(mktemp -d /tmp/fifo-adverse.XXXXXXXX)
+    chmod 755 "$place"
+    cp "$(command -v fifo-send)" "$place"
+    fifo-make -m 622 "$place/drop"
+    nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    for call in openat:3 write:1; do # the third open is the one behind the probe
+        start reader bash -c "exec 7<>'$place/drop'; sleep 60"
+        waits reader
+        start sender strace -o trace -e trace="${call%:*}" -e inject="${call%:*}:delay_enter=600000:when=${call#*:}" \
+            "${nobody[@]}" "$place/fifo-send" -q -n "$place/drop" x
+        sleep 0.3
+        kill -KILL -- "-${PEERS[-2]}"
+        wait_until test -s sender.status
+        [ "$(cat sender.status)" = 1 ]
+    done
+    rm -r "$place"
+}
+
+@test "removal of a mailbox behind a symbolic link is noticed, with inotify and without" {
+    mkdir real
+    for call in '' inotify_init1:error=EMFILE; do
+        fifo-make real/box
+        ln -sf real/box link
+        start receiver strace -o trace ${call:+-e inject=$call} fifo-recv link
+        wait_until grep -q 'rt_sigtimedwait.*NULL, NULL, 8$' trace
+        rm real/box
+        ended_with 3 receiver
+    done
+}
+
+@test "a long-lived sender at a drop box does not collect descriptors" {
+    needs_root
+    place=$(mktemp -d /tmp/fifo-adverse.XXXXXXXX)
+    chmod 755 "$place"
+    cp "$(command -v fifo-send)" "$place"
+    fifo-make -m 622 "$place/drop"
+    seq 30 >sent
+    STDIN=sent start sender setpriv --reuid=65534 --regid=65534 --clear-groups "$place/fifo-send" -l "$place/drop"
+    for n in {1..20}; do
+        run -0 within fifo-recv "$place/drop"
+        assert_output "$n"
+    done
+    (($(find "/proc/$(cat sender.pid)/fd" -mindepth 1 | wc -l) < 10))
+    rm -r "$place"
+}
+
+@test "a standard error that nobody reads does not hold us for ever" {
+    fifo-make box err
+    exec 7<>err
+    # Full to the last byte.
+    perl -MFcntl -e 'open(F, "+<", "err"); fcntl(F, F_SETFL, O_NONBLOCK); 1 while syswrite(F, "x" x 4096)'
+    milliseconds within fifo-recv -t 100ms box 2>&7 || [ $? = 124 ]
+    between 90 5000 "$took"
+    exec 7>&-
+}
