@@ -38,6 +38,7 @@ $(BIN)/%: $(BUILD)/%.o $(BUILD)/libfifo.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(STATIC_FLAG) $(LDFLAGS) -o $@ $< $(BUILD)/libfifo.a $(LDLIBS)
 
+.SECONDARY:
 -include $(SOURCES:src/%.c=$(BUILD)/%.d)
 
 clean:
