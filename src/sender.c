@@ -274,6 +274,10 @@ static struct verdict put(struct sender *sender, struct outgoing *message)
         if (error == 0 || v.status != STATUS_DONE) {
             return v;
         }
+        /* Raw writers may take the room each time before we do: then no wait below ever lasts. */
+        if (deadline_passed(sender->until) || wait_pending() == WAKE_SIGNAL) {
+            return gave_up(sender, wait_signal() != 0 ? WAKE_SIGNAL : WAKE_DEADLINE);
+        }
         if (error != EINTR) {
             v = wait_for_room(sender, error);
             if (v.status != STATUS_DONE) {
