@@ -20,22 +20,16 @@ needs_root() {
 }
 
 @test "a sender that /proc hides from the receiver keeps its message" {
-    needs_root
-    mkdir room
-    chmod 777 room "$BATS_TEST_TMPDIR"
-    place=$(mktemp -d /tmp/fifo-adverse.XXXXXXXX)
-    chmod 755 "$place"
-    cp "$(command -v fifo-recv)" "$(command -v fifo-send)" "$place"
-    fifo-make -m 666 "$place/box"
+    as_another_user
+    fifo-make -m 666 box
     head -c 100000 /dev/urandom >sent
-    STDIN=sent start sender setpriv --reuid=4242 --regid=4242 --clear-groups "$place/fifo-send" "$place/box"
+    STDIN=sent start sender setpriv --reuid=4242 --regid=4242 --clear-groups fifo-send box
     waits sender
     run -2 unshare -m bash -c 'mount -t proc -o hidepid=2 proc /proc; exec timeout -s KILL 10 setpriv --reuid=4242 \
-        --regid=4343 --clear-groups "$1/fifo-recv" -t 5 "$1/box"' bash "$place"
+        --regid=4343 --clear-groups fifo-recv -t 5 box'
     assert_output --partial 'it stays in the mailbox'
-    within fifo-recv "$place/box" | cmp - sent
+    within fifo-recv box | cmp - sent
     ended_with 0 sender
-    rm -r "$place"
 }
 
 @test "signals of ours that somebody else sends do not tear what is printed" {
@@ -125,23 +119,19 @@ needs_root() {
 }
 
 @test "-n at a drop box whose reader leaves in between is 1" {
-    needs_root
-    place=$(mktemp -d /tmp/fifo-adverse.XXXXXXXX)
-    chmod 755 "$place"
-    cp "$(command -v fifo-send)" "$place"
-    fifo-make -m 622 "$place/drop"
-    nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    as_another_user
+    chmod 777 .
+    fifo-make -m 622 drop
     for call in openat:3 write:1; do # the third open is the one behind the probe
-        start reader bash -c "exec 7<>'$place/drop'; sleep 60"
+        start reader bash -c 'exec 7<>drop; sleep 60'
         waits reader
         start sender strace -o trace -e trace="${call%:*}" -e inject="${call%:*}:delay_enter=600000:when=${call#*:}" \
-            "${nobody[@]}" "$place/fifo-send" -q -n "$place/drop" x
+            "${NOBODY[@]}" fifo-send -q -n drop x
         sleep 0.3
         kill -KILL -- "-${PEERS[-2]}"
         wait_until test -s sender.status
         [ "$(cat sender.status)" = 1 ]
     done
-    rm -r "$place"
 }
 
 @test "removal of a mailbox behind a symbolic link is noticed, with inotify and without" {
@@ -157,19 +147,15 @@ needs_root() {
 }
 
 @test "a long-lived sender at a drop box does not collect descriptors" {
-    needs_root
-    place=$(mktemp -d /tmp/fifo-adverse.XXXXXXXX)
-    chmod 755 "$place"
-    cp "$(command -v fifo-send)" "$place"
-    fifo-make -m 622 "$place/drop"
+    as_another_user
+    fifo-make -m 622 drop
     seq 30 >sent
-    STDIN=sent start sender setpriv --reuid=65534 --regid=65534 --clear-groups "$place/fifo-send" -l "$place/drop"
+    STDIN=sent start sender "${NOBODY[@]}" fifo-send -l drop
     for n in {1..20}; do
-        run -0 within fifo-recv "$place/drop"
+        run -0 within fifo-recv drop
         assert_output "$n"
     done
     (($(find "/proc/$(cat sender.pid)/fd" -mindepth 1 | wc -l) < 10))
-    rm -r "$place"
 }
 
 @test "a standard error that nobody reads does not hold us for ever" {

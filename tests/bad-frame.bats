@@ -77,22 +77,6 @@ queued() {
     assert_output "$1"
 }
 
-# on_stderr COMMAND...: runs it, its standard error as output. What it writes to standard output is in `stdout`.
-on_stderr() {
-    # shellcheck disable=SC2069 # in this order
-    within "$@" 2>&1 >stdout
-}
-
-# refused STATUS REGEX COMMAND...: COMMAND ends with STATUS, nothing on standard output, and exactly one line of plain
-# characters on standard error, which REGEX is in.
-refused() {
-    local want=$1 regex=$2
-    shift 2
-    run "-$want" on_stderr "$@" 7>&-
-    assert_regex "$output" "^[^[:cntrl:]]*${regex}[^[:cntrl:]]*\$"
-    assert_equal "$(<stdout)" ''
-}
-
 # goes_on: nothing is left in front of the next message, which comes through.
 goes_on() {
     echo 'good message' >&7

@@ -2,43 +2,6 @@
 # Goal: what is no mailbox is never opened nor made, and a wrong command line is told in one line, with status 2.
 load helper
 
-PLACE= # of as_another_user
-
-teardown() {
-    common_teardown
-    rm -rf "$PLACE"
-}
-
-# as_another_user: makes $PLACE, a directory that every user can reach, with the commands in $PLACE/bin, and sets
-# NOBODY to what runs a command as a user who owns nothing.
-as_another_user() {
-    [ "$(id -u)" = 0 ] || skip "only root can become another user"
-    PLACE=$(mktemp -d /tmp/fifo-bad-input-test.XXXXXXXX)
-    mkdir "$PLACE/bin"
-    cp "$(command -v fifo-make)" "$(command -v fifo-send)" "$(command -v fifo-recv)" "$PLACE/bin"
-    chmod -R a+rX "$PLACE"
-    PATH=$PLACE/bin:$PATH
-    NOBODY=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-    cd "$PLACE" || return 1
-}
-
-# on_stderr COMMAND...: runs it, its standard error as output. What it writes to standard output is in `stdout`.
-on_stderr() {
-    # shellcheck disable=SC2069 # in this order
-    within "$@" 2>&1 >stdout </dev/null
-}
-
-# refused STATUS REGEX COMMAND...: COMMAND ends with STATUS, nothing on standard output, and exactly one line of plain
-# characters on standard error, which REGEX is in.
-refused() {
-    local want=$1 regex=$2
-    shift 2
-    echo "row: $*"
-    run "-$want" on_stderr "$@"
-    assert_regex "$output" "^[^[:cntrl:]]*${regex}[^[:cntrl:]]*\$"
-    assert_equal "$(<stdout)" ''
-}
-
 # both_refused STATUS REGEX MAILBOX [OPTION...]: fifo-send and fifo-recv refuse it so.
 both_refused() {
     local want=$1 regex=$2 box=$3
@@ -51,10 +14,6 @@ both_refused() {
 # listing: what is in the working directory, but for files of ours.
 listing() {
     stat -c '%n %F %i %a %s %y %z' -- * 2>/dev/null | grep -vE '^(stdout|trace) ' || true
-}
-
-make_socket() {
-    perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && bind(S, pack_sockaddr_un($ARGV[0])) or die' "$1"
 }
 
 @test "a missing mailbox is status 3, the remedy is told, and nothing is created" {

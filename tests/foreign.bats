@@ -298,22 +298,17 @@ load helper
 }
 
 @test "a drop box: who may only write sends to a receiver that is there" {
-    [ "$(id -u)" = 0 ] || skip 'needs another user'
-    room=$(mktemp -d /tmp/fifo-test.XXXXXX)
-    chmod 755 "$room"
-    cp "$(command -v fifo-send)" "$room/"
-    fifo-make -m 622 "$room/box"
-    as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-    run -1 within "${as_nobody[@]}" "$room/fifo-send" -q -n "$room/box" x
-    run -124 within "${as_nobody[@]}" "$room/fifo-send" -q -t 100ms "$room/box" x
-    start sender "${as_nobody[@]}" "$room/fifo-send" "$room/box" dropped
+    as_another_user
+    fifo-make -m 622 drop
+    run -1 within "${NOBODY[@]}" fifo-send -q -n drop x
+    run -124 within "${NOBODY[@]}" fifo-send -q -t 100ms drop x
+    start sender "${NOBODY[@]}" fifo-send drop dropped
     waits sender
-    run -0 within fifo-recv "$room/box"
+    run -0 within fifo-recv drop
     assert_output dropped
     ended_with 0 sender
-    start sender "${as_nobody[@]}" "$room/fifo-send" "$room/box" never
+    start sender "${NOBODY[@]}" fifo-send drop never
     waits sender
-    rm "$room/box"
+    rm drop
     ended_with 3 sender
-    rm -r "$room"
 }

@@ -20,6 +20,7 @@ common_setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     umask 022
     PEERS=()
+    PLACE= # of as_another_user
 }
 
 common_teardown() {
@@ -30,7 +31,10 @@ common_teardown() {
 }
 
 setup() { common_setup; }
-teardown() { common_teardown; }
+teardown() {
+    common_teardown
+    rm -rf "$PLACE"
+}
 
 # within COMMAND...: runs it under the deadline. A hang becomes status 137.
 within() {
@@ -110,4 +114,47 @@ between() {
         echo "$3 is not between $1 and $2" >&2
         return 1
     fi
+}
+
+# one_line REGEX [TEXT]: TEXT, or standard error of the last run, is exactly one line of plain characters, and REGEX is
+# in it.
+one_line() {
+    assert_regex "${2-$stderr}" "^[^[:cntrl:]]*$1[^[:cntrl:]]*\$"
+}
+
+# on_stderr COMMAND...: runs it, its standard error as output. What it writes to standard output is in `stdout`.
+on_stderr() {
+    # shellcheck disable=SC2069 # in this order
+    within "$@" 2>&1 >stdout </dev/null
+}
+
+# refused STATUS REGEX COMMAND...: COMMAND ends with STATUS, nothing on standard output, and exactly one line of plain
+# characters on standard error, which REGEX is in. It does not get descriptor 7, where tests hold mailboxes open.
+refused() {
+    local want=$1 regex=$2
+    shift 2
+    echo "row: $*"
+    run "-$want" on_stderr "$@" 7>&-
+    one_line "$regex" "$output"
+    assert_equal "$(<stdout)" ''
+}
+
+# as_another_user: makes $PLACE, a directory that every user can reach, with the commands in $PLACE/bin, goes there, and
+# sets NOBODY to what runs a command as a user who owns nothing.
+as_another_user() {
+    local command
+    [ "$(id -u)" = 0 ] || skip "only root can become another user"
+    PLACE=$(mktemp -d /tmp/fifo-test.XXXXXXXX)
+    mkdir "$PLACE/bin"
+    for command in fifo-make fifo-send fifo-recv fifo-rm; do
+        cp "$(command -v "$command")" "$PLACE/bin"
+    done
+    chmod -R a+rX "$PLACE"
+    PATH=$PLACE/bin:$PATH
+    NOBODY=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    cd "$PLACE" || return 1
+}
+
+make_socket() {
+    perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && bind(S, pack_sockaddr_un($ARGV[0])) or die' "$1"
 }

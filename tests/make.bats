@@ -2,20 +2,6 @@
 # Goal: fifo-make does what mkfifo(1) does, to the bit, and what -p and -T add makes nothing half and touches nothing.
 load helper
 
-PLACE= # of as_another_user
-
-teardown() {
-    common_teardown
-    rm -rf "$PLACE"
-}
-
-# one_line REGEX [TEXT]: TEXT, or standard error of the last run, is exactly one line of plain characters, and REGEX is
-# in it.
-one_line() {
-    # shellcheck disable=SC2154 # run sets stderr
-    assert_regex "${2-$stderr}" "^[^[:cntrl:]]*$1[^[:cntrl:]]*\$"
-}
-
 # is_fifo MODE NAME: NAME is a FIFO with exactly these permission bits.
 is_fifo() {
     assert_equal "$(stat -c '%F %a' "$2")" "fifo $1"
@@ -34,19 +20,6 @@ occupants() {
     mkfifo -m 604 fifo
     ln -s fifo link
     ln -s nowhere dangling
-}
-
-# as_another_user: makes $PLACE, a directory that every user can reach, with the commands in $PLACE/bin, and sets
-# NOBODY to what runs a command as a user who owns nothing.
-as_another_user() {
-    [ "$(id -u)" = 0 ] || skip "only root can become another user"
-    PLACE=$(mktemp -d /tmp/fifo-make-test.XXXXXXXX)
-    mkdir "$PLACE/bin"
-    cp "$(command -v fifo-make)" "$PLACE/bin"
-    chmod -R a+rX "$PLACE"
-    PATH=$PLACE/bin:$PATH
-    NOBODY=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-    cd "$PLACE" || return 1
 }
 
 # Each line: a umask, then words MODE:BITS, the argument of -m (nothing: no -m) and the permission bits it makes.

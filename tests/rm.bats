@@ -2,36 +2,6 @@
 # Goal: fifo-rm removes mailboxes and never anything else, goes on after what it refuses, and frees whoever waits.
 load helper
 
-PLACE= # of as_another_user
-
-teardown() {
-    common_teardown
-    rm -rf "$PLACE"
-}
-
-# one_line REGEX: standard error of the last run is exactly one line of plain characters, and REGEX is in it.
-one_line() {
-    # shellcheck disable=SC2154 # run sets stderr
-    assert_regex "$stderr" "^[^[:cntrl:]]*$1[^[:cntrl:]]*\$"
-}
-
-# as_another_user: makes $PLACE, a directory that every user can reach, with the commands in $PLACE/bin, and sets
-# NOBODY to what runs a command as a user who owns nothing.
-as_another_user() {
-    [ "$(id -u)" = 0 ] || skip "only root can become another user"
-    PLACE=$(mktemp -d /tmp/fifo-rm-test.XXXXXXXX)
-    mkdir "$PLACE/bin"
-    cp "$(command -v fifo-rm)" "$(command -v fifo-make)" "$PLACE/bin"
-    chmod -R a+rX "$PLACE"
-    PATH=$PLACE/bin:$PATH
-    NOBODY=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-    cd "$PLACE" || return 1
-}
-
-make_socket() {
-    perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && bind(S, pack_sockaddr_un($ARGV[0])) or die' "$1"
-}
-
 # looks_like NAME: type, inode and times of what is called so.
 looks_like() {
     stat -c '%F %i %a %s %Y %Z' "$1"
