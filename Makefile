@@ -61,7 +61,7 @@ asan:
 	$(MAKE) BUILD=$(ASAN) BIN=$(ASAN)/bin STATIC=0 CC=clang \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' all
 	FIFO_BIN=$(ASAN)/bin ASAN_OPTIONS=detect_leaks=0:exitcode=99 UBSAN_OPTIONS=exitcode=99 \
-	    $(BATS) $(filter-out tests/stress.bats tests/examples.bats,$(SUITES))
+	    $(BATS) $(filter-out tests/stress.bats tests/examples.bats tests/no-proc.bats,$(SUITES))
 
 # Memory and descriptors, under valgrind; it cannot see into static programs.
 VALGRIND = $(CURDIR)/.build-valgrind

@@ -2,23 +2,6 @@
 # Goal: the promises hold where signals come from outside, /proc is missing, readers are rude and there is no rest.
 load helper
 
-needs_root() {
-    [ "$(id -u)" = 0 ] || skip 'needs root'
-}
-
-@test "without /proc a big message is refused, and one that is there stays" {
-    needs_root
-    fifo-make box
-    head -c 100000 /dev/urandom >sent
-    run -2 unshare -m bash -c 'umount -l /proc; exec timeout -s KILL 10 fifo-send -t 5 box <sent'
-    STDIN=sent start sender fifo-send box
-    waits sender
-    run -2 unshare -m bash -c 'umount -l /proc; exec timeout -s KILL 10 fifo-recv -t 5 box'
-    assert_output --partial 'it stays in the mailbox'
-    within fifo-recv box | cmp - sent
-    ended_with 0 sender
-}
-
 @test "a sender that /proc hides from the receiver keeps its message" {
     as_another_user
     fifo-make -m 666 box
