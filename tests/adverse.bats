@@ -8,8 +8,10 @@ load helper
     head -c 100000 /dev/urandom >sent
     STDIN=sent start sender setpriv --reuid=4242 --regid=4242 --clear-groups fifo-send box
     waits sender
-    run -2 unshare -m bash -c 'mount -t proc -o hidepid=2 proc /proc; exec timeout -s KILL 10 setpriv --reuid=4242 \
-        --regid=4343 --clear-groups fifo-recv -t 5 box'
+    # On top of /proc, and private: this reaches nobody else, in a chroot neither.
+    run -2 unshare -m --propagation unchanged bash -c 'mount --make-private /proc &&
+        mount -t proc -o hidepid=2 proc /proc &&
+        exec timeout -s KILL 10 setpriv --reuid=4242 --regid=4343 --clear-groups fifo-recv -t 5 box'
     assert_output --partial 'it stays in the mailbox'
     within fifo-recv box | cmp - sent
     ended_with 0 sender
