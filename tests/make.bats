@@ -176,16 +176,16 @@ fifo-make: 'twice': File exists"
 }
 
 @test "on a read-only file system it says so" {
-    local place
+    local covered
     [ "$(id -u)" = 0 ] || skip "needs root"
     # Over a mount that is there, made private first: so it stays here, in a chroot too.
-    for place in /sys /dev/pts /run /proc; do
-        mountpoint -q "$place" && break
+    for covered in /sys /dev/pts /run /proc; do
+        mountpoint -q "$covered" && break
     done
     # shellcheck disable=SC2016
     run -2 --separate-stderr within unshare --mount --propagation unchanged sh -c '
-        mount --make-private "$1" && mount -t tmpfs -o ro none "$1" && exec fifo-make a "$1/b" c' - "$place"
-    assert_equal "$stderr" "fifo-make: '$place/b': Read-only file system"
+        mount --make-private "$1" && mount -t tmpfs -o ro none "$1" && exec fifo-make a "$1/b" c' - "$covered"
+    assert_equal "$stderr" "fifo-make: '$covered/b': Read-only file system"
     is_fifo 644 a
     is_fifo 644 c
 }
