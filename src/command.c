@@ -103,6 +103,9 @@ static int wait_for(pid_t child, deadline until, bool *late)
         }
         switch (wait_child(until)) {
         case WAKE_DEADLINE:
+            if (waitpid(child, &status, WNOHANG) == child) {
+                return status; /* it was just in time */
+            }
             kill(child, *late ? SIGKILL : SIGTERM);
             until = *late ? DEADLINE_NEVER : deadline_in(LAST_WORDS);
             *late = true;

@@ -148,6 +148,9 @@ static struct verdict receive(const struct options *options, struct receiver *re
 
     if (v.status == STATUS_DONE) {
         v = deal_with(options, message);
+        if (v.status != STATUS_DONE && message->form == FORM_LINE && message->frame == 0) {
+            v.reason = "failed with a line that was too long for the pipe, and is lost";
+        }
     }
     if (v.status == STATUS_DONE && !options->peek && !options->keep) {
         v = receiver_take(receiver, message);
@@ -200,6 +203,7 @@ static struct verdict run(const struct options *options)
         .until = options->common.until,
         .nonblock = options->common.nonblock,
         .exclusive = options->exclusive,
+        .keeps = options->peek || options->keep,
         .size = options->size,
         .max_size = options->max_size,
     };

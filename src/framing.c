@@ -49,6 +49,7 @@ struct verdict framing_make(struct sender *sender, struct outgoing *message, siz
 {
     bool in_memory = message->content != NULL;
 
+    message->referred = false;
     if (message->bare) {
         message_put_line(&sender->frame, message->content, message->length);
         return verdict_done();
@@ -71,6 +72,7 @@ struct verdict framing_make(struct sender *sender, struct outgoing *message, siz
     if (refer(message) == -1) {
         return verdict_errno("cannot keep the message", errno);
     }
+    message->referred = true;
     message_put_reference(&sender->frame, &message->big.reference, getpid());
     return verdict_done();
 }

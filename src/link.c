@@ -44,7 +44,12 @@ enum wake link_wait(int fd, enum link_side side, enum link_lock lock, deadline u
 
     for (;;) {
         enum wake wake = wait_call(take, &request, &result, until, flags);
-        if (wake != WAKE_DONE || result == 0) {
+        if (wake == WAKE_DONE && result == 0) {
+            return wake;
+        }
+        if (wake != WAKE_DONE) {
+            /* The kernel may have granted it just before we jumped out: nobody would know that we have it. */
+            link_give(fd, lock);
             return wake;
         }
         if (errno != EINTR) { /* EINTR: a stop and a continue */

@@ -33,8 +33,7 @@ bool link_try(int fd, enum link_side side, enum link_lock lock);
 
 /*
  * Waits for a lock; `flags` as wait_call(). WAKE_DONE: we have it. WAKE_NAME and WAKE_DEADLINE as
- * wait_call(); the lock may then be ours or not, and link_give() or closing gives it back. WAKE_EVENT: the
- * kernel refused it, see errno (ENOLCK).
+ * wait_call(): we do not. WAKE_EVENT: the kernel refused it, see errno (ENOLCK).
  */
 enum wake link_wait(int fd, enum link_side side, enum link_lock lock, deadline until, int flags);
 

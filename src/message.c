@@ -106,6 +106,7 @@ static bool get_body(const unsigned char *bytes, size_t header, struct message *
         return false;
     }
     message->form = FORM_REFERENCE;
+    message->content = NULL;
     reference->length = get(body, 8);
     reference->pid_namespace = get(body + 8, 8);
     reference->fd = (uint32_t)get(body + 16, 4);

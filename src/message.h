@@ -40,7 +40,7 @@ enum form {
 /* A frame that was found. `content` points into the bytes that were searched. */
 struct message {
     enum form form;
-    const unsigned char *content; /* not for FORM_REFERENCE */
+    const unsigned char *content; /* NULL for FORM_REFERENCE, until it is mapped */
     size_t length;                /* bytes of content */
     size_t frame;                 /* bytes the frame takes in the FIFO */
     pid_t sender;                 /* who sent it, 0 if the frame does not say */

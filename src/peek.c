@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -36,6 +38,9 @@ static int look(struct peek *peek, int fd, size_t most)
     if (seen == -1 && errno != EAGAIN) {
         return -1;
     }
+    /* tee(2) copies buffer by buffer, so that one pipe is full when the other, of the same size, is. */
+    struct pollfd end = {.fd = peek->pipe[1], .events = POLLOUT};
+    peek->full = seen > PIPE_BUF && poll(&end, 1, 0) == 0;
     peek->length = 0;
     while (peek->length < (size_t)(seen > 0 ? seen : 0)) {
         ssize_t got = read(peek->pipe[0], peek->bytes + peek->length, (size_t)seen - peek->length);

@@ -16,6 +16,7 @@ struct peek {
     unsigned char *bytes;
     size_t length; /* bytes seen by the last look */
     bool all;      /* and these were all that the FIFO held */
+    bool full;     /* they took all the room there is, so that no more can come before some are taken */
 };
 
 /*

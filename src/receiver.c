@@ -272,6 +272,9 @@ static enum step find_fixed(struct receiver *receiver, struct message *message, 
     }
     *message =
         (struct message){.content = receiver->peek.bytes, .length = receiver->size, .frame = receiver->size};
+    if (receiver->size > receiver->max_size) {
+        return too_long(message, v);
+    }
     if (receiver->peek.length == receiver->size) {
         return STEP_MESSAGE;
     }
@@ -287,16 +290,36 @@ static enum step find_fixed(struct receiver *receiver, struct message *message, 
     return v->status == STATUS_DONE ? STEP_AGAIN : STEP_END;
 }
 
+/* Whether the rest of an unfinished line cannot come before some of it is taken: there is no room for it. */
+static bool is_stuck(const struct receiver *receiver)
+{
+    const struct peek *peek = &receiver->peek;
+    return peek->full || !peek->all || peek->length >= (size_t)fcntl(receiver->fd, F_GETPIPE_SZ);
+}
+
+/* Who only looks, or does not wait, must not take the beginning of a line that may not end. */
+static enum step gather_if_wanted(struct receiver *receiver, struct message *message, struct verdict *v)
+{
+    if (!receiver->keeps && !receiver->nonblock) {
+        return gather(receiver, message, v);
+    }
+    message->frame = 0;
+    *v = receiver->keeps
+             ? verdict(STATUS_REFUSED, "the line is too long for the pipe, and cannot be kept in it")
+             : verdict(STATUS_NOT_NOW, "only the beginning of a long line is there");
+    return STEP_END;
+}
+
 /* What to do about a line that has not ended: wait, read it into memory, or take it for whole. */
 static enum step find_unfinished(struct receiver *receiver, struct message *message, struct verdict *v)
 {
     size_t seen = receiver->peek.length;
 
     if (is_all_there_will_be(receiver, seen)) {
-        return STEP_MESSAGE;
+        return message->length <= receiver->max_size ? STEP_MESSAGE : too_long(message, v);
     }
-    if (seen > PIPE_BUF) {
-        return gather(receiver, message, v);
+    if (is_stuck(receiver)) {
+        return gather_if_wanted(receiver, message, v);
     }
     if (!receiver->armed) {
         become_writer_once(receiver);

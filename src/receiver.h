@@ -26,6 +26,7 @@ struct receiver {
     deadline until;
     bool nonblock;   /* -n: status 1 instead of waiting */
     bool exclusive;  /* keep other receivers out between messages too */
+    bool keeps;      /* nothing will be taken: --peek, --keep */
     size_t size;     /* -s: every message is so many bytes; 0: framed */
     size_t max_size; /* a message of more bytes is refused */
 

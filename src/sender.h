@@ -30,6 +30,7 @@ struct outgoing {
     size_t length;
     struct reference_writer big; /* big.fd is -1 if unused */
     bool bare;                   /* -s: the content itself is the frame */
+    bool referred;               /* the frame is a reference to `big`, rather than a line or a record */
 };
 
 struct sender {

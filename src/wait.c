@@ -174,6 +174,9 @@ static void install_handlers(void)
  */
 static bool set_alarm(deadline until)
 {
+    const struct timespec none = {0};
+    sigset_t set;
+
     static timer_t timer;
     static bool made;
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGDEADLINE};
@@ -186,7 +189,15 @@ static bool set_alarm(deadline until)
     if (until != DEADLINE_NEVER && !deadline_left(until, &when.it_value)) {
         when.it_value.tv_nsec = 1; /* zero would mean never */
     }
-    return timer_settime(timer, 0, &when, NULL) == 0;
+    bool done = timer_settime(timer, 0, &when, NULL) == 0;
+    if (until == DEADLINE_NEVER) {
+        /* One that rang after the call had returned is pending still, and not meant for the next call. */
+        sigemptyset(&set);
+        sigaddset(&set, SIGDEADLINE);
+        while (sigtimedwait(&set, NULL, &none) == SIGDEADLINE) {
+        }
+    }
+    return done;
 }
 
 enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline until, int flags)

@@ -23,11 +23,27 @@ static enum tail tail_of(const unsigned char *bytes, size_t length, enum found f
 }
 
 /*
+ * The same for messages of fixed size, which nothing but their place tells apart: counted from the front, or,
+ * if a raw reader has taken an odd number of bytes, from the back. The last one that equals ours is ours.
+ */
+static size_t walk_fixed(const unsigned char *bytes, size_t length, const struct frame *frame)
+{
+    size_t unit = frame->length;
+
+    for (size_t at = length - unit + 1; length >= unit && at-- > 0;) {
+        bool in_place = at % unit == 0 || (length - at) % unit == 0;
+        if (in_place && memcmp(bytes + at, frame->bytes, unit) == 0) {
+            return at;
+        }
+    }
+    return length;
+}
+
+/*
  * Steps from message to message. Returns the offset of the first one that equals `frame` (NULL: none will),
  * or `length`. *tail says what the last step ended in.
  */
-static size_t walk(const unsigned char *bytes, size_t length, size_t unit, const struct frame *frame,
-                   enum tail *tail)
+static size_t walk(const unsigned char *bytes, size_t length, const struct frame *frame, enum tail *tail)
 {
     struct message message;
     size_t at = 0;
@@ -37,10 +53,6 @@ static size_t walk(const unsigned char *bytes, size_t length, size_t unit, const
         if (frame != NULL && length - at >= frame->length &&
             memcmp(bytes + at, frame->bytes, frame->length) == 0) {
             return at;
-        }
-        if (unit > 0) {
-            at++; /* raw bytes may have come or gone by any number: wherever it is, it is ours */
-            continue;
         }
         enum found found = message_find(bytes + at, length - at, true, &message);
         *tail = found == FOUND_NEWER ? TAIL_LIE : tail_of(bytes + at, length - at, found, &message);
@@ -55,7 +67,7 @@ static size_t walk(const unsigned char *bytes, size_t length, size_t unit, const
 enum tail withdraw_tail(const unsigned char *bytes, size_t length)
 {
     enum tail tail;
-    walk(bytes, length, 0, NULL, &tail);
+    walk(bytes, length, NULL, &tail);
     return tail;
 }
 
@@ -65,7 +77,6 @@ enum place { PLACE_NONE, PLACE_FOUND, PLACE_UNKNOWN };
 static enum place find_ours(struct sender *sender, int fd, size_t *at)
 {
     size_t count = peek_count(sender->fd);
-    enum tail tail;
 
     if (count < sender->frame.length) {
         return PLACE_NONE;
@@ -73,7 +84,9 @@ static enum place find_ours(struct sender *sender, int fd, size_t *at)
     if (fd == -1 || peek_at(&sender->peek, fd, count) == -1) {
         return PLACE_UNKNOWN;
     }
-    *at = walk(sender->peek.bytes, sender->peek.length, sender->unit, &sender->frame, &tail);
+    enum tail tail = TAIL_CLEAN;
+    *at = sender->unit > 0 ? walk_fixed(sender->peek.bytes, sender->peek.length, &sender->frame)
+                           : walk(sender->peek.bytes, sender->peek.length, &sender->frame, &tail);
     if (*at < sender->peek.length) {
         return PLACE_FOUND;
     }
@@ -122,6 +135,12 @@ static enum withdrawal read_front(int read_fd, int write_fd, const unsigned char
     return WITHDRAW_TAKEN;
 }
 
+/* Whether these bytes of others are whole messages. */
+static bool is_whole(const struct sender *sender, const unsigned char *bytes, size_t length)
+{
+    return sender->unit > 0 ? length % sender->unit == 0 : withdraw_tail(bytes, length) == TAIL_CLEAN;
+}
+
 /*
  * Takes our frame out from between the bytes of others. Only the front can be read, so those are read too and
  * written again, first written and then read: whoever kills us in between, they are there twice rather than
@@ -134,8 +153,8 @@ static enum withdrawal read_between(const struct sender *sender, int fd, size_t 
     size_t after = sender->peek.length - end;
     unsigned char others[PIPE_BUF];
 
-    if (!sender->peek.all || at + after > sizeof others || withdraw_tail(bytes, at) != TAIL_CLEAN ||
-        withdraw_tail(bytes + end, after) != TAIL_CLEAN) {
+    if (!sender->peek.all || at + after > sizeof others || !is_whole(sender, bytes, at) ||
+        !is_whole(sender, bytes + end, after)) {
         return WITHDRAW_FAILED;
     }
     memcpy(others, bytes, at);
@@ -182,7 +201,7 @@ enum withdrawal withdraw(struct sender *sender, struct outgoing *message)
      * A reference that stays in the FIFO leads nowhere once the memfd is closed. That is safe while we hold
      * the hand lock: no receiver can be just about to open it.
      */
-    if (result == WITHDRAW_FAILED && message->big.fd != -1) {
+    if (result == WITHDRAW_FAILED && message->referred) {
         reference_drop(&message->big);
         result = WITHDRAWN;
     }

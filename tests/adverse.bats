@@ -83,24 +83,23 @@ load helper
     ended_with 3 receiver
 }
 
-@test "a terminal that takes only part of a message does not hold the receiver past its deadline" {
+@test "a terminal that nobody reads does not hold the receiver past its deadline" {
     fifo-make box
-    exec 7<>box
-    head -c 3500 /dev/zero | tr '\0' x >sent
-    STDIN=sent start sender fifo-send box
+    # Far more than it takes, in messages of less than PIPE_BUF: one of them meets some room, and too little.
+    for ((n = 0; n < 100; n++)); do
+        head -c 3500 /dev/zero | tr '\0' x
+        echo
+    done >sent
+    STDIN=sent start sender fifo-send -l box
     waits sender
-    # A pseudo-terminal that nobody reads, all but full.
     run -124 within perl -e '
         use Fcntl;
         sysopen(my $m, "/dev/ptmx", O_RDWR) or die;
         my $zero = pack("i", 0); ioctl($m, 0x40045431, $zero) or die; my $n = pack("i", 0); ioctl($m, 0x80045430, $n) or die;
-        sysopen(my $t, "/dev/pts/" . unpack("i", $n), O_RDWR | O_NOCTTY | O_NONBLOCK) or die;
-        1 while syswrite($t, "y" x 512); sysread($m, my $got, 600);
-        fcntl($t, F_SETFL, 0); open(STDOUT, ">&", $t); fcntl($m, F_SETFD, 0);
-        exec @ARGV' fifo-recv -q -t 500ms box
-    within fifo-recv box | cmp - sent
-    ended_with 0 sender
-    exec 7>&-
+        open(STDOUT, "+<", "/dev/pts/" . unpack("i", $n)) or die; fcntl($m, F_SETFD, 0);
+        exec @ARGV' fifo-recv -q -f -t 500ms box
+    run -0 within fifo-recv box
+    assert_equal "${#output}" 3500
 }
 
 @test "-n at a drop box whose reader leaves in between is 1" {
@@ -151,4 +150,77 @@ load helper
     milliseconds within fifo-recv -t 100ms box 2>&7 || [ $? = 124 ]
     between 90 5000 "$took"
     exec 7>&-
+}
+
+@test "a reference that lies, and no more, does not take memory of ours with it" {
+    fifo-make box
+    start receiver fifo-recv -f -t 10 box
+    waits receiver
+    namespace=$(stat -Lc %i /proc/self/ns/pid)
+    # A big buffer first, then references of this process to a descriptor that it does not have.
+    perl -MFcntl -e '
+        open(F, "+<", "box") or die; fcntl(F, 1031, 1048576);
+        syswrite(F, ("x" x 300000) . "\n");
+        for my $length (100, 100000000) {
+            syswrite(F, pack("C a2 C a C v v v V", 255, "fm", 1, "M", 0, 16, 52, 0, $$) .
+                pack("Q< Q< V a16", $length, $ARGV[0], 987, "0123456789abcdef"));
+        }
+        syswrite(F, "good\n"); sleep 3' "$namespace" 3>&- &
+    wait_until grep -qx good receiver.out
+    run -0 grep -c 'skipped a damaged message' receiver.err
+    assert_output 2
+    kill "$(cat receiver.pid)"
+    ended_with 143 receiver
+    wait
+}
+
+@test "a message that was first to be a reference, and then went as a line, is not withdrawn by closing the reference" {
+    fifo-make box
+    run -0 within perl -MFcntl -e '
+        sysopen(F, "box", O_RDWR | O_NONBLOCK) or die;
+        my $raw = ("r" x 63) . "\n"; 1 while syswrite(F, $raw);
+        my $child = fork(); if (!$child) { exec "fifo-send", "-q", "-t", "1", "box", "hello" }
+        select(undef, undef, undef, 0.3);
+        my $n = pack("i", 0);
+        while (1) { ioctl(F, 0x541B, $n); last if unpack("i", $n) <= 128; sysread(F, my $got, 64) }
+        select(undef, undef, undef, 0.2);
+        syswrite(F, $raw x 80);
+        waitpid($child, 0); my $status = $? >> 8;
+        my $left = ""; while (sysread(F, my $got, 65536)) { $left .= $got }
+        print "$status ", $left =~ /hello/ ? "there" : "gone", "\n"'
+    # Either it was withdrawn, or nobody claims so.
+    [[ $output == "124 gone" || $output == "4 there" ]]
+}
+
+@test "messages of fixed size: a withdrawal takes out ours, not what looks like it across two others" {
+    fifo-make box
+    exec 7<>box
+    printf 'a\nAB\nb' >box
+    run -124 bash -c 'printf "AB\n" | timeout -s KILL 10 fifo-send -q -s 3 -t 200ms box'
+    within fifo-recv -n -s 3 -c 2 box >got
+    printf 'a\nAB\nb' | cmp - got
+    run -1 within fifo-recv -q -n -s 3 box
+    exec 7>&-
+}
+
+@test "looking at an unfinished long line, with --peek or -n, takes nothing of it" {
+    fifo-make box
+    exec 7<>box
+    head -c 5000 /dev/zero | tr '\0' x >sent
+    cat sent >box
+    run -1 within fifo-recv -q --peek -n box
+    run -124 within fifo-recv -q --peek -t 100ms box
+    run -1 within fifo-recv -q -n box
+    echo tail | tee -a sent >box
+    within fifo-recv -n box | cmp - sent
+    exec 7>&-
+}
+
+@test "--max-size holds for a line whose writer has gone" {
+    fifo-make box
+    start receiver fifo-recv -t 5 --max-size 4 box
+    waits receiver
+    within bash -c 'printf aaaaaaaaaa >box'
+    ended_with 5 receiver
+    [ ! -s receiver.out ]
 }
