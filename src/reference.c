@@ -165,13 +165,15 @@ enum reference_state reference_map(const struct message *message, size_t most, c
         errno = hidden ? EACCES : error;
         return !hidden && (error == ENOENT || error == EBADF) ? REFERENCE_LIES : REFERENCE_UNREACHABLE;
     }
-    enum reference_state state = REFERENCE_LIES;
+    enum reference_state state;
     if (geteuid() != 0 && file.st_uid != geteuid()) {
         errno = EPERM;
         state = REFERENCE_UNREACHABLE;
-    } else if (is_sound(fd, &file, reference) && message->length > most) {
+    } else if (!is_sound(fd, &file, reference)) {
+        state = REFERENCE_LIES;
+    } else if (message->length > most) {
         state = REFERENCE_TOO_LONG;
-    } else if (is_sound(fd, &file, reference)) {
+    } else {
         void *map = mmap(NULL, MESSAGE_ID + message->length, PROT_READ, MAP_PRIVATE, fd, 0);
         state = map == MAP_FAILED ? REFERENCE_UNREACHABLE : REFERENCE_OPEN;
         *content = map == MAP_FAILED ? NULL : (const unsigned char *)map + MESSAGE_ID;

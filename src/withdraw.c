@@ -23,8 +23,9 @@ static enum tail tail_of(const unsigned char *bytes, size_t length, enum found f
 }
 
 /*
- * The same for messages of fixed size, which nothing but their place tells apart: counted from the front, or,
- * if a raw reader has taken an odd number of bytes, from the back. The last one that equals ours is ours.
+ * Returns the offset of the last message of fixed size that equals `frame`, or `length`. Nothing but their
+ * place tells such messages apart: it is counted from the front, or, if a raw reader has taken an odd number
+ * of bytes, from the back.
  */
 static size_t walk_fixed(const unsigned char *bytes, size_t length, const struct frame *frame)
 {
