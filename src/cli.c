@@ -43,6 +43,8 @@ const struct argp cli_argp_common = {.options = common_options, .parser = parse_
 static const struct argp_option waiting_options[] = {
     {"timeout", 't', "SEC", 0, "Give up after SEC seconds (suffix ms, s, m or h; 0 is -n)", -3},
     {"nonblock", 'n', NULL, 0, "Do not wait: status 1 where waiting would be needed", -3},
+    {"progress", 'P', "WHEN", OPTION_ARG_OPTIONAL,
+     "Show how far it is, on standard error: WHEN is auto (if that is a terminal), always or never", -2},
     {0},
 };
 
@@ -59,6 +61,11 @@ static error_t parse_waiting(int key, char *argument, struct argp_state *state)
         return 0;
     case 'n':
         common->nonblock = true;
+        return 0;
+    case 'P':
+        if (!progress_parse(argument, &common->shown)) {
+            cli_usage("-P takes auto, always or never, not '%s'", argument);
+        }
         return 0;
     case ARGP_KEY_INIT:
         state->child_inputs[0] = common;
@@ -88,10 +95,10 @@ static void check_stdout(void)
 }
 
 /* One line and one write, whatever is in it: names and arguments may hold newlines, escapes, anything. */
-static void print_line(const char *line)
+static void print_line(const char *prefix, const char *line)
 {
-    char *escaped = malloc(4 * strlen(line) + 2);
-    char *at = escaped;
+    char *escaped = malloc(strlen(prefix) + 4 * strlen(line) + 2);
+    char *at = escaped == NULL ? NULL : stpcpy(escaped, prefix);
 
     for (; escaped != NULL && *line != '\0'; line++) {
         unsigned char byte = (unsigned char)*line;
@@ -112,7 +119,7 @@ static void print_line(const char *line)
     }
 }
 
-static void say(const char *name, const char *format, va_list arguments)
+static void say(const struct common *common, const char *name, const char *format, va_list arguments)
 {
     char *text;
 
@@ -123,7 +130,7 @@ static void say(const char *name, const char *format, va_list arguments)
     int length = name == NULL ? asprintf(&line, "%s: %s", program_invocation_short_name, text)
                               : asprintf(&line, "%s: '%s': %s", program_invocation_short_name, name, text);
     if (length != -1) {
-        print_line(line);
+        print_line(progress_prefix(common == NULL ? NULL : &common->progress), line);
         free(line);
     }
     free(text);
@@ -150,7 +157,7 @@ void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, v
     if (error != 0) {
         if (complaint != NULL && length > 0) {
             complaint[length - 1] = '\0'; /* its newline */
-            print_line(complaint);
+            print_line("", complaint);
         }
         exit(STATUS_ERROR);
     }
@@ -162,7 +169,7 @@ void cli_usage(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    say(NULL, format, arguments);
+    say(NULL, NULL, format, arguments);
     va_end(arguments);
     exit(STATUS_ERROR);
 }
@@ -173,30 +180,36 @@ void cli_tell(const struct common *common, const char *name, const char *format,
 
     if (common->verbose && !common->quiet) {
         va_start(arguments, format);
-        say(name, format, arguments);
+        say(common, name, format, arguments);
         va_end(arguments);
     }
 }
 
-static void complain(const char *name, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void complain(const struct common *common, const char *name,
+                                                           const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
-    say(name, format, arguments);
+    say(common, name, format, arguments);
     va_end(arguments);
+}
+
+int cli_report_detail(const struct common *common, const char *name, struct verdict v, const char *detail)
+{
+    if (v.status != STATUS_DONE && v.reason != NULL && !common->quiet) {
+        if (v.error != 0 && *v.reason != '\0') {
+            complain(common, name, "%s: %s%s", v.reason, strerror(v.error), detail);
+        } else {
+            complain(common, name, "%s%s", v.error != 0 ? strerror(v.error) : v.reason, detail);
+        }
+    }
+    return v.status;
 }
 
 int cli_report(const struct common *common, const char *name, struct verdict v)
 {
-    if (v.status != STATUS_DONE && v.reason != NULL && !common->quiet) {
-        if (v.error != 0 && *v.reason != '\0') {
-            complain(name, "%s: %s", v.reason, strerror(v.error));
-        } else {
-            complain(name, "%s", v.error != 0 ? strerror(v.error) : v.reason);
-        }
-    }
-    return v.status;
+    return cli_report_detail(common, name, v, "");
 }
 
 /* Digits, then what *rest is set to. False if there are none or they say too much. */

@@ -7,6 +7,7 @@
 #define FIFO_CLI_H
 
 #include "deadline.h"
+#include "progress.h"
 #include "status.h"
 
 #include <argp.h>
@@ -20,9 +21,11 @@ struct common {
     bool timed;     /* -t was given */
     int64_t span;   /* nanoseconds of -t */
     deadline until; /* set when parsing ends */
+    enum progress_when shown;
+    struct progress progress;
 };
 
-/* Child parsers: -q and -v, and those with -t and -n. Their input is a struct common. */
+/* Child parsers: -q and -v, and those with -t, -n and -P. Their input is a struct common. */
 extern const struct argp cli_argp_common;
 extern const struct argp cli_argp_waiting;
 
@@ -50,6 +53,9 @@ size_t cli_size(const char *name, const char *text);
 
 /* Prints `COMMAND: 'NAME': REASON` unless -q, or nothing for status 0. Returns the exit status. */
 int cli_report(const struct common *common, const char *name, struct verdict v);
+
+/* The same, with `detail` behind the reason. */
+int cli_report_detail(const struct common *common, const char *name, struct verdict v, const char *detail);
 
 /* Under -v, prints `COMMAND: 'NAME': TEXT`. */
 void cli_tell(const struct common *common, const char *name, const char *format, ...)

@@ -3,9 +3,12 @@
 #include "command.h"
 #include "output.h"
 #include "receiver.h"
+#include "stream.h"
 #include "wait.h"
 
 #include <argp.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define DEFAULT_MAX_SIZE ((size_t)1 << 30)
@@ -16,6 +19,7 @@ struct options {
     bool counted;
     bool follow;
     bool null;
+    bool raw;
     size_t size;
     size_t max_size;
     bool exclusive;
@@ -32,6 +36,7 @@ static const struct argp_option table[] = {
     {"follow", 'f', NULL, 0, "Receive until killed, or the mailbox is removed", 0},
     {"null", '0', NULL, 0, "End each message with a NUL instead of its newline", 0},
     {"size", 's', "N", 0, "Each message is N bytes", 0},
+    {"raw", 'R', NULL, 0, "No messages: bytes as they come, until the last writer has closed", 0},
     {"max-size", KEY_MAX_SIZE, "N", 0, "Refuse messages of more than N bytes (K, M, G; default 1G)", 0},
     {"exclusive", 'x', NULL, 0, "Keep other receivers out until all messages are received", 0},
     {"peek", KEY_PEEK, NULL, 0, "Print the message without taking it", 0},
@@ -52,6 +57,10 @@ static void check(struct options *options)
     }
     if (options->keep && options->command == NULL) {
         cli_usage("--keep needs a COMMAND");
+    }
+    if (options->raw && (options->counted || options->null || options->size > 0 || options->peek ||
+                         options->command != NULL)) {
+        cli_usage("-R excludes -c, -0, -s, --peek and COMMAND");
     }
     if (options->null && (options->size > 0 || options->command != NULL)) {
         cli_usage("-0 excludes -s and COMMAND");
@@ -75,6 +84,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case '0':
         options->null = true;
+        return 0;
+    case 'R':
+        options->raw = true;
         return 0;
     case 's':
         options->size = cli_count("-s", argument, SIZE_MAX / 2);
@@ -121,39 +133,123 @@ static const struct argp argp = {
     .children = children,
 };
 
-/* Prints the message, or runs COMMAND on it. Only status 0 allows it to be taken. */
-static struct verdict deal_with(const struct options *options, const struct message *message)
-{
-    deadline until = options->common.until;
-    size_t length = message->length;
+/* Messages that have been dealt with, and so may be taken. */
+struct handful {
+    struct message first; /* what is in hand, from here */
+    size_t count;
+    size_t frames; /* bytes they take in the FIFO */
+    size_t length; /* bytes of content */
+};
 
-    if (options->command != NULL) {
-        return command_run(options->command, message, options->mailbox, until);
+static void add_to(struct handful *handful, const struct message *message)
+{
+    handful->count++;
+    handful->frames += message->frame;
+    handful->length += message->length;
+}
+
+/* Bytes that are printed of a message, but for the NUL that -0 puts behind them. */
+static size_t printed(const struct options *options, const struct message *message)
+{
+    bool newline = message->length > 0 && message->content[message->length - 1] == '\n';
+    return message->length - (options->null && newline ? 1 : 0);
+}
+
+/* Adds to *handful, of `count` messages, those that the first `written` bytes of output are all of. */
+static void add_printed(const struct options *options, const struct receiver *receiver, size_t count,
+                        size_t written, struct handful *handful)
+{
+    struct message message = handful->first;
+
+    while (handful->count < count) {
+        size_t length = printed(options, &message) + (options->null ? 1 : 0);
+        if (length > written) {
+            return;
+        }
+        written -= length;
+        size_t at = handful->frames;
+        add_to(handful, &message);
+        receiver_more(receiver, &message, at);
     }
-    if (options->null && length > 0 && message->content[length - 1] == '\n') {
-        length--;
+}
+
+/* Adds the message in hand to the output and, up to `most`, those that have come with it. */
+static struct verdict collect(const struct options *options, const struct receiver *receiver, size_t most,
+                              struct output *output, struct handful *all)
+{
+    struct message message = all->first;
+    struct verdict v;
+    size_t at;
+
+    do {
+        const unsigned char *lines;
+        size_t length;
+        v = output_add(output, message.content, printed(options, &message));
+        if (v.status == STATUS_DONE && options->null) {
+            v = output_add(output, "", 1);
+        }
+        at = all->frames;
+        add_to(all, &message);
+        /* Lines that are printed as they are need not be looked at one by one. */
+        bool plain =
+            v.status == STATUS_DONE && !options->null && message.form == FORM_LINE && message.frame > 0;
+        size_t count =
+            plain ? receiver_more_lines(receiver, all->frames, most - all->count, &lines, &length) : 0;
+        if (count > 0) {
+            v = output_add(output, lines, length);
+            at = all->frames;
+            message.frame = length;
+            all->count += count;
+            all->frames += length;
+            all->length += length;
+        }
+    } while (v.status == STATUS_DONE && all->count < most && receiver_more(receiver, &message, at));
+    return v;
+}
+
+/* Prints what is in hand, up to `most` messages. Whatever the verdict, *handful is what was printed in full.
+ */
+static struct verdict print(const struct options *options, const struct receiver *receiver, size_t most,
+                            struct handful *handful)
+{
+    struct output output = {.fd = STDOUT_FILENO, .until = options->common.until};
+    struct handful all = *handful;
+    struct verdict v = collect(options, receiver, most, &output, &all);
+
+    if (v.status == STATUS_DONE) {
+        v = output_flush(&output);
     }
-    struct verdict v = output_write(STDOUT_FILENO, message->content, length, until);
-    if (v.status == STATUS_DONE && options->null) {
-        v = output_write(STDOUT_FILENO, "", 1, until);
+    if (v.status == STATUS_DONE) {
+        *handful = all;
+    } else {
+        add_printed(options, receiver, all.count, output.written, handful);
     }
     return v;
 }
 
-/* Receives one message and takes it, if it may. */
-static struct verdict receive(const struct options *options, struct receiver *receiver,
-                              struct message *message)
+/* Receives a message, or up to `most` that are there, and takes those it may. */
+static struct verdict receive(const struct options *options, struct receiver *receiver, size_t most,
+                              struct handful *handful)
 {
+    struct message *message = &handful->first;
     struct verdict v = receiver_next(receiver, message);
 
     if (v.status == STATUS_DONE) {
-        v = deal_with(options, message);
+        if (options->command == NULL) {
+            v = print(options, receiver, most, handful);
+        } else {
+            v = command_run(options->command, message, options->mailbox, options->common.until);
+            if (v.status == STATUS_DONE) {
+                add_to(handful, message);
+            }
+        }
         if (v.status != STATUS_DONE && message->form == FORM_LINE && message->frame == 0) {
             v.reason = "failed with a line that was too long for the pipe, and is lost";
         }
     }
-    if (v.status == STATUS_DONE && !options->peek && !options->keep) {
-        v = receiver_take(receiver, message);
+    if (handful->count > 0 && !options->peek && !options->keep) {
+        struct verdict taken = receiver_take(receiver, handful->frames);
+        v = v.status == STATUS_DONE ? taken : v;
     }
     return v;
 }
@@ -174,36 +270,63 @@ static void tell(const struct options *options, const struct message *message)
     }
 }
 
-static struct verdict receive_all(const struct options *options, struct receiver *receiver)
+static struct verdict receive_all(struct options *options, struct receiver *receiver)
 {
-    unsigned long received = 0;
+    size_t received = 0;
 
     for (;;) {
-        struct message message = {0};
-        struct verdict v = receive(options, receiver, &message);
+        struct handful handful = {0};
+        size_t most = options->follow ? SIZE_MAX : options->count - received;
+        struct verdict v = receive(options, receiver, most, &handful);
+        received += handful.count;
+        progress_add(&options->common.progress, handful.length, handful.count);
         if (v.status == STATUS_DONE) {
-            received++;
-            tell(options, &message);
+            tell(options, &handful.first);
             if (received == options->count || wait_signal() != 0) {
                 return v;
             }
-        } else if (goes_on(options, v, &message)) {
+        } else if (goes_on(options, v, &handful.first)) {
             cli_report(&options->common, options->mailbox, v);
         } else {
-            cli_tell(&options->common, options->mailbox, "%lu received before", received);
+            cli_tell(&options->common, options->mailbox, "%zu received before", received);
             return v;
         }
-        receiver_release(receiver, &message);
+        receiver_release(receiver, &handful.first);
     }
 }
 
-static struct verdict run(const struct options *options)
+/* -R. Whatever comes out, how far it got belongs to it. */
+static int run_raw(struct options *options)
+{
+    char detail[60];
+    struct stream stream = {
+        .until = options->common.until,
+        .nonblock = options->common.nonblock,
+        .exclusive = options->exclusive,
+        .follow = options->follow,
+        .progress = &options->common.progress,
+    };
+    struct verdict v = stream_receive(&stream, options->mailbox, STDOUT_FILENO);
+
+    progress_stop(&options->common.progress);
+    snprintf(detail, sizeof detail, "; %" PRIu64 " bytes received", stream.passed);
+    if (v.status == STATUS_DONE) {
+        cli_tell(&options->common, options->mailbox, "%s", detail + 2);
+    }
+    bool started = v.status == STATUS_ERROR || v.status == STATUS_UNCERTAIN || stream.passed > 0;
+    return cli_report_detail(&options->common, options->mailbox, v, started ? detail : "");
+}
+
+static struct verdict run(struct options *options)
 {
     struct receiver receiver = {
         .until = options->common.until,
         .nonblock = options->common.nonblock,
         .exclusive = options->exclusive,
         .keeps = options->peek || options->keep,
+        /* -v speaks of each message. */
+        .many =
+            (options->follow || options->count > 1) && options->command == NULL && !options->common.verbose,
         .size = options->size,
         .max_size = options->max_size,
     };
@@ -221,7 +344,15 @@ int main(int argc, char **argv)
     struct options options = {.max_size = DEFAULT_MAX_SIZE};
 
     cli_parse(argc, argv, &argp, ARGP_IN_ORDER, &options);
+    if (options.common.shown != PROGRESS_NEVER) {
+        progress_start(&options.common.progress, options.common.shown,
+                       options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES, -1);
+    }
+    if (options.raw) {
+        return run_raw(&options);
+    }
     struct verdict v = run(&options);
+    progress_stop(&options.common.progress);
     bool cannot_run = v.status == STATUS_CANNOT_RUN || v.status == STATUS_NOT_FOUND;
     int status =
         cli_report(&options.common, cannot_run && v.error != 0 ? options.command[0] : options.mailbox, v);

@@ -1,17 +1,23 @@
 /* fifo-send: sends messages; exits with 0 only after they have been taken. */
+#include "batch.h"
 #include "cli.h"
+#include "deliver.h"
 #include "input.h"
 #include "mailbox.h"
 #include "sender.h"
+#include "stream.h"
 #include "wait.h"
 
 #include <argp.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 struct options {
     struct common common;
     enum cut cut;
-    int cuts; /* how many of -l, -0 and -s were given */
+    int cuts; /* how many of -l, -0, -s and -R were given */
+    bool raw;
     size_t size;
     bool no_newline;
     bool exclusive;
@@ -24,6 +30,7 @@ static const struct argp_option table[] = {
     {"lines", 'l', NULL, 0, "Each line of standard input is a message", 0},
     {"null", '0', NULL, 0, "Each item of standard input that a NUL ends is a message", 0},
     {"size", 's', "N", 0, "Each N bytes of standard input are a message", 0},
+    {"raw", 'R', NULL, 0, "No messages: the bytes of standard input as they come, to its end", 0},
     {"no-newline", 'N', NULL, 0, "Leave out the newline at the end of each message", 0},
     {"exclusive", 'x', NULL, 0, "Keep other senders out until all messages are sent", 0},
     {0},
@@ -41,10 +48,10 @@ static void check(const struct options *options)
         cli_usage("missing MAILBOX");
     }
     if (options->cuts > 1) {
-        cli_usage("-l, -0 and -s exclude each other");
+        cli_usage("-l, -0, -s and -R exclude each other");
     }
     if (options->cuts > 0 && options->count > 0) {
-        cli_usage("-l, -0 and -s are for standard input, and exclude MESSAGE");
+        cli_usage("-l, -0, -s and -R are for standard input, and exclude MESSAGE");
     }
     if (options->no_newline && options->count == 0 && options->cut != CUT_LINES && options->cut != CUT_NULL) {
         cli_usage("-N goes with MESSAGE, -l or -0: all else is sent byte for byte");
@@ -65,6 +72,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 's':
         set_cut(options, CUT_SIZE);
         options->size = cli_count("-s", argument, SIZE_MAX / 2);
+        return 0;
+    case 'R':
+        options->raw = true;
+        options->cuts++;
         return 0;
     case 'N':
         options->no_newline = true;
@@ -97,37 +108,143 @@ static const struct argp argp = {
     .children = children,
 };
 
-/* Sends message after message until one fails. */
-static struct verdict send_all(const struct options *options, struct sender *sender, struct input *input)
+/* What has been read and not been sent yet: a batch, and behind it perhaps one message that does not fit. */
+struct stock {
+    const struct options *options;
+    struct input *input;
+    struct batch batch[2]; /* one that is being sent, and one that is being filled */
+    int current;
+    bool filled; /* the other one has been filled already, with `verdict` */
+    struct verdict verdict;
+    struct outgoing message;
+    bool pending; /* there is such a message */
+};
+
+/*
+ * Reads the next message and, where the input is cut into messages, those that are there already behind it.
+ * Who types, or writes slowly, need not wait until a batch is full.
+ */
+static struct verdict fill(struct stock *stock, struct batch *batch)
 {
-    for (unsigned long sent = 0;; sent++) {
-        struct outgoing message;
-        bool there;
-        struct verdict v = input_next(input, &message, &there);
-        if (v.status == STATUS_DONE && there && sender->fd == 0) {
+    struct verdict v = verdict_done();
+
+    batch_clear(batch);
+    do {
+        if (!stock->pending) {
+            v = input_next(stock->input, &stock->message, &stock->pending);
+        }
+        if (v.status != STATUS_DONE || !stock->pending || stock->options->cuts == 0 ||
+            !batch_add(batch, &stock->message)) {
+            return v;
+        }
+        stock->pending = false;
+        input_add_lines(stock->input, batch);
+    } while (input_is_ready(stock->input));
+    return v;
+}
+
+/* While a receiver is at work on one batch, fills the other, if no waiting is needed for that. */
+static const struct batch *fill_other(void *context)
+{
+    struct stock *stock = context;
+    struct batch *other = &stock->batch[!stock->current];
+
+    if (!stock->filled && !stock->pending && input_prefetch(stock->input)) {
+        stock->verdict = fill(stock, other);
+        stock->filled = true;
+    }
+    return stock->filled ? other : NULL;
+}
+
+/* Goes on to the next batch. */
+static struct verdict next(struct stock *stock)
+{
+    stock->current = !stock->current;
+    if (stock->filled) {
+        stock->filled = false;
+        return stock->verdict;
+    }
+    return fill(stock, &stock->batch[stock->current]);
+}
+
+/* Sends the batch or, if there is none, the message. *sent grows by what has been taken. */
+static struct verdict send_stock(struct options *options, struct sender *sender, struct stock *stock,
+                                 unsigned long *sent)
+{
+    struct progress *progress = &options->common.progress;
+    struct batch *batch = &stock->batch[stock->current];
+    size_t taken = 1;
+    struct verdict v;
+
+    if (batch->count > 0) {
+        v = deliver_batch(sender, batch, &taken);
+        progress_add(progress, batch_start(batch, taken), taken);
+    } else {
+        v = deliver(sender, &stock->message);
+        taken = v.status == STATUS_DONE ? 1 : 0;
+        progress_add(progress, stock->message.length, taken);
+        reference_drop(&stock->message.big);
+        stock->pending = false;
+    }
+    *sent += taken;
+    return v;
+}
+
+/* Sends message after message until one fails. */
+static struct verdict send_all(struct options *options, struct sender *sender, struct stock *stock)
+{
+    unsigned long sent = 0;
+
+    for (;;) {
+        struct verdict v = next(stock);
+        bool there = stock->batch[stock->current].count > 0 || stock->pending;
+        if (there && v.status == STATUS_DONE && sender->fd == 0) {
             v = sender_open(sender, options->mailbox);
         }
-        if (v.status == STATUS_DONE && there) {
-            v = sender_send(sender, &message);
+        if (there && v.status == STATUS_DONE) {
+            v = send_stock(options, sender, stock, &sent);
         }
         if (v.status != STATUS_DONE || !there) {
             cli_tell(&options->common, options->mailbox, "%lu taken%s", sent,
                      v.status == STATUS_DONE ? "" : " before the one that failed");
             return v;
         }
-        reference_drop(&message.big);
-        if (!input_is_last(input)) {
+        if (!input_is_last(stock->input)) {
             sender_release(sender);
         }
     }
 }
 
-static struct verdict run(const struct options *options)
+/* -R. Whatever comes out, how far it got belongs to it. */
+static int run_raw(struct options *options)
 {
+    char detail[100];
+    struct stream stream = {
+        .until = options->common.until,
+        .nonblock = options->common.nonblock,
+        .progress = &options->common.progress,
+    };
+    struct verdict v = stream_send(&stream, options->mailbox, STDIN_FILENO);
+
+    progress_stop(&options->common.progress);
+    snprintf(detail, sizeof detail, "; %" PRIu64 " bytes written, %" PRIu64 " of them read", stream.passed,
+             stream.read);
+    if (v.status == STATUS_DONE) {
+        cli_tell(&options->common, options->mailbox, "%s", detail + 2);
+    }
+    bool started = v.status == STATUS_ERROR || v.status == STATUS_UNCERTAIN || stream.passed > 0;
+    return cli_report_detail(&options->common, options->mailbox, v, started ? detail : "");
+}
+
+static struct verdict run(struct options *options)
+{
+    struct stock stock = {.options = options};
     struct sender sender = {
         .until = options->common.until,
         .nonblock = options->common.nonblock,
         .exclusive = options->exclusive,
+        .meanwhile = fill_other,
+        .context = &stock,
     };
     struct input input = {
         .fd = STDIN_FILENO,
@@ -140,6 +257,7 @@ static struct verdict run(const struct options *options)
     };
     struct verdict v = verdict_done();
 
+    stock.input = &input;
     /* Whoever types a message wants to hear at once that there is no such mailbox. */
     if (options->count == 0) {
         v = mailbox_find(options->mailbox, &sender.box);
@@ -148,7 +266,7 @@ static struct verdict run(const struct options *options)
         v = verdict(STATUS_REFUSED,
                     "a message of fixed size has at most 4096 bytes here: more is not written at once");
     }
-    return v.status == STATUS_DONE ? send_all(options, &sender, &input) : v;
+    return v.status == STATUS_DONE ? send_all(options, &sender, &stock) : v;
 }
 
 int main(int argc, char **argv)
@@ -156,7 +274,17 @@ int main(int argc, char **argv)
     struct options options = {0};
 
     cli_parse(argc, argv, &argp, 0, &options);
-    int status = cli_report(&options.common, options.mailbox, run(&options));
+    if (options.common.shown != PROGRESS_NEVER) {
+        progress_start(&options.common.progress, options.common.shown,
+                       options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES,
+                       options.count > 0 ? -1 : STDIN_FILENO);
+    }
+    if (options.raw) {
+        return run_raw(&options);
+    }
+    struct verdict v = run(&options);
+    progress_stop(&options.common.progress);
+    int status = cli_report(&options.common, options.mailbox, v);
     if (wait_signal() != 0) {
         wait_die(wait_signal());
     }

@@ -62,7 +62,8 @@ struct verdict framing_make(struct sender *sender, struct outgoing *message, siz
     /* Behind others' bytes only a reference can always be taken back. */
     if (in_memory && message->length <= MESSAGE_RECORD_MAX &&
         (count == 0 || !may_refer(sender) || !sender->readable)) {
-        message_put_record(&sender->frame, message->content, message->length, getpid());
+        sender->frame.length =
+            message_put_record(sender->frame.bytes, message->content, message->length, getpid());
         return verdict_done();
     }
     if (!may_refer(sender)) {

@@ -7,6 +7,7 @@
 #ifndef FIFO_FRAMING_H
 #define FIFO_FRAMING_H
 
+#include "outgoing.h"
 #include "sender.h"
 #include "withdraw.h"
 

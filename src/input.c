@@ -3,11 +3,12 @@
 #include "wait.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK ((size_t)65536)
+#define CHUNK ((size_t)256 * 1024)
 
 struct request {
     int fd;
@@ -22,7 +23,7 @@ static long read_some(void *argument)
 }
 
 /* Reads on into the buffer. One byte of room always stays, for a newline behind the last item. */
-static struct verdict fill(struct input *input)
+static struct verdict fill(struct input *input, int flags)
 {
     if (input->start > 0) {
         memmove(input->buffer, input->buffer + input->start, input->end - input->start);
@@ -42,7 +43,7 @@ static struct verdict fill(struct input *input)
     struct request request = {input->fd, input->buffer + input->end, CHUNK};
     long got;
     do {
-        if (wait_call(read_some, &request, &got, input->until, WAIT_MORTAL) == WAKE_DEADLINE) {
+        if (wait_call(read_some, &request, &got, input->until, flags) == WAKE_DEADLINE) {
             return verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
         }
     } while (got == -1 && errno == EINTR);
@@ -60,7 +61,7 @@ static struct verdict whole(struct input *input, struct outgoing *message)
     struct verdict v = verdict_done();
 
     while (!input->ended && input->end < CHUNK && v.status == STATUS_DONE) {
-        v = fill(input);
+        v = fill(input, WAIT_MORTAL);
     }
     if (input->ended || v.status != STATUS_DONE) {
         message->content = input->buffer;
@@ -75,7 +76,7 @@ static struct verdict whole(struct input *input, struct outgoing *message)
         if (input->ended) {
             break;
         }
-        v = fill(input);
+        v = fill(input, WAIT_MORTAL);
     }
     if (failed == 0 && v.status == STATUS_DONE) {
         failed = reference_seal(&message->big);
@@ -115,20 +116,42 @@ bool input_is_last(const struct input *input)
     return input->cut == CUT_WHOLE || (input->cut == CUT_OPERANDS && input->count == 0);
 }
 
-/* Looks for the end of the next item in the buffer. Returns its length with its terminator, 0 if it is not
- * there. */
-static size_t item(struct input *input)
+bool input_is_ready(struct input *input)
 {
+    if (input->item > 0 || input->cut == CUT_WHOLE || input->cut == CUT_OPERANDS) {
+        return input->item > 0;
+    }
     if (input->cut == CUT_SIZE) {
-        return input->end - input->start >= input->size ? input->size : 0;
+        input->item = input->end - input->start >= input->size ? input->size : 0;
+    } else if (input->looked < input->end) {
+        char *from = input->buffer + input->looked;
+        char *end = memchr(from, input->cut == CUT_NULL ? '\0' : '\n', input->end - input->looked);
+        input->looked = end == NULL ? input->end : (size_t)(end + 1 - input->buffer);
+        input->item = end == NULL ? 0 : input->looked - input->start;
     }
-    if (input->looked == input->end) {
-        return 0;
+    return input->item > 0;
+}
+
+void input_add_lines(struct input *input, struct batch *batch)
+{
+    if (input->cut == CUT_LINES && !input->no_newline && input->start < input->end) {
+        input->start += batch_add_lines(batch, input->buffer + input->start, input->end - input->start);
+        input->item = 0;
+        input->looked = input->start;
     }
-    char *from = input->buffer + input->looked;
-    char *end = memchr(from, input->cut == CUT_NULL ? '\0' : '\n', input->end - input->looked);
-    input->looked = end == NULL ? input->end : (size_t)(end + 1 - input->buffer);
-    return end == NULL ? 0 : input->looked - input->start;
+}
+
+bool input_prefetch(struct input *input)
+{
+    struct pollfd end = {.fd = input->fd, .events = POLLIN};
+
+    if (input->cut == CUT_WHOLE || input->cut == CUT_OPERANDS) {
+        return false;
+    }
+    if (!input_is_ready(input) && !input->ended && poll(&end, 1, 0) == 1) {
+        input->trouble = fill(input, 0);
+    }
+    return input_is_ready(input) || input->ended || input->trouble.status != STATUS_DONE;
 }
 
 struct verdict input_next(struct input *input, struct outgoing *message, bool *there)
@@ -146,12 +169,17 @@ struct verdict input_next(struct input *input, struct outgoing *message, bool *t
         *there = !input->ended;
         return *there ? whole(input, message) : v;
     }
-    while ((length = item(input)) == 0 && !input->ended) {
-        v = fill(input);
+    while (!input_is_ready(input) && !input->ended) {
+        if (input->trouble.status != STATUS_DONE) {
+            return input->trouble;
+        }
+        v = fill(input, WAIT_MORTAL);
         if (v.status != STATUS_DONE) {
             return v;
         }
     }
+    length = input->item;
+    input->item = 0;
     bool terminated = length > 0;
     if (!terminated) {
         length = input->end - input->start;

@@ -7,8 +7,9 @@
 #ifndef FIFO_INPUT_H
 #define FIFO_INPUT_H
 
+#include "batch.h"
 #include "deadline.h"
-#include "sender.h"
+#include "outgoing.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -32,11 +33,13 @@ struct input {
     deadline until;
 
     bool ended;
+    struct verdict trouble; /* what a prefetch met, kept for input_next() */
     char *buffer;
     size_t room;   /* of the buffer */
     size_t start;  /* what has not been handed out lies from here ... */
     size_t end;    /* ... to here */
     size_t looked; /* and up to here no end of a message was found */
+    size_t item;   /* length of the next message with its terminator, 0 if it has not been looked for */
 };
 
 /*
@@ -45,6 +48,18 @@ struct input {
  * 124 when the deadline passes.
  */
 struct verdict input_next(struct input *input, struct outgoing *message, bool *there);
+
+/* Whether the next message is there already, so that input_next() will not have to read. */
+bool input_is_ready(struct input *input);
+
+/*
+ * Reads what there is to read without waiting, if nothing is ready yet. Returns whether input_next() has an
+ * answer now: a message, the end, or what went wrong. Signals that end a process do not end it here.
+ */
+bool input_prefetch(struct input *input);
+
+/* With CUT_LINES: adds to the batch, without reading, the whole lines that come next and fit into it. */
+void input_add_lines(struct input *input, struct batch *batch);
 
 /* Whether the message that was handed out last is known to be the last one. */
 bool input_is_last(const struct input *input);

@@ -9,7 +9,9 @@ static struct flock range(enum link_lock lock, short type)
     return (struct flock){
         .l_type = type,
         .l_whence = SEEK_SET,
-        .l_start = lock == LINK_HAND ? 1 : 0,
+        .l_start = lock == LINK_HAND    ? 1
+                   : lock == LINK_QUEUE ? 2
+                                        : 0,
         .l_len = lock == LINK_RENDEZVOUS_AND_HAND ? 2 : 1,
     };
 }
@@ -68,8 +70,25 @@ void link_give(int fd, enum link_lock lock)
     }
 }
 
+/* Whether somebody else has a lock that a lock of `type` would have to wait for. */
+static bool is_held(int fd, enum link_lock lock, short type)
+{
+    struct flock probe = range(lock, type);
+    return fcntl(fd, F_OFD_GETLK, &probe) == 0 && probe.l_type != F_UNLCK;
+}
+
+void link_enqueue(int fd)
+{
+    struct flock mark = range(LINK_QUEUE, F_RDLCK);
+    fcntl(fd, F_OFD_SETLK, &mark);
+}
+
+bool link_has_queue(int fd)
+{
+    return is_held(fd, LINK_QUEUE, F_WRLCK);
+}
+
 bool link_has_sender(int fd)
 {
-    struct flock probe = range(LINK_RENDEZVOUS, F_RDLCK);
-    return fcntl(fd, F_OFD_GETLK, &probe) == 0 && probe.l_type != F_UNLCK;
+    return is_held(fd, LINK_RENDEZVOUS, F_RDLCK);
 }

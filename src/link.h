@@ -1,17 +1,22 @@
 /*
  * link: the locks that senders and receivers of an unbuffered mailbox meet by, on the FIFO itself.
  *
- * Three locks; the kernel keeps them and drops them when their holder dies, however it dies.
+ * Four locks; the kernel keeps them and drops them when their holder dies, however it dies.
  *
  *   rendezvous  OFD write lock on byte 0   one sender at a time has a message in the FIFO
  *   turn        flock(2)                   one receiver at a time takes messages
  *   hand        OFD lock on byte 1         held by a receiver (read lock) while it has a message in hand, and
- * by a sender (write lock) while it writes a message or takes it back
+ *                                          by a sender (write lock) while it writes or takes back
+ *   queue       OFD read lock on byte 2    held by every sender that waits for the rendezvous
  *
- * Why three: a receiver opens the FIFO read-only, where only read locks are to be had, and read locks do not
- * exclude each other: that is what turn is for. An exclusive receiver keeps turn while it waits, when a
- * sender must still be able to write and to withdraw: that is what hand is for. Order: rendezvous or turn
- * first, hand second.
+ * Why hand beside turn: a receiver opens the FIFO read-only, where only read locks are to be had, and read
+ * locks do not exclude each other: that is what turn is for. An exclusive receiver keeps turn while it waits,
+ * when a sender must still be able to write and to withdraw: that is what hand is for. Order: rendezvous or
+ * turn first, hand second.
+ *
+ * Why queue: a lock that is given back wakes a waiter, but whoever asks before that one runs gets it. A
+ * sender of many batches, that asks again at once, would keep the others out for good. It looks at queue
+ * first, and lets those who wait go before it.
  *
  * Waiting is done by wait.h; nothing here holds a descriptor.
  */
@@ -23,7 +28,7 @@
 
 #include <stdbool.h>
 
-enum link_lock { LINK_RENDEZVOUS, LINK_TURN, LINK_HAND, LINK_RENDEZVOUS_AND_HAND };
+enum link_lock { LINK_RENDEZVOUS, LINK_TURN, LINK_HAND, LINK_RENDEZVOUS_AND_HAND, LINK_QUEUE };
 
 /* As a sender, or a receiver: decides between write and read locks. */
 enum link_side { LINK_SENDER, LINK_RECEIVER };
@@ -39,6 +44,12 @@ enum wake link_wait(int fd, enum link_side side, enum link_lock lock, deadline u
 
 /* Gives a lock back. Harmless if it is not ours. */
 void link_give(int fd, enum link_lock lock);
+
+/* Says that this sender waits for the rendezvous. Not possible, and not done, without permission to read. */
+void link_enqueue(int fd);
+
+/* Whether some other sender waits for the rendezvous. */
+bool link_has_queue(int fd);
 
 /* Whether some sender has a message in the FIFO, or is about to put one there or just has. */
 bool link_has_sender(int fd);

@@ -167,6 +167,15 @@ struct verdict mailbox_open_waiting(const struct mailbox *box, deadline until, i
     }
 }
 
+void mailbox_grow(int fd, size_t bytes)
+{
+    int now = fcntl(fd, F_GETPIPE_SZ);
+
+    while (now > 0 && bytes > (size_t)now && fcntl(fd, F_SETPIPE_SZ, (int)bytes) == -1) {
+        bytes /= 2;
+    }
+}
+
 int mailbox_make(const char *path, mode_t mode, bool masked)
 {
     if (masked) {

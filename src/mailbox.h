@@ -13,6 +13,7 @@
 #include "watch.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct mailbox {
@@ -40,6 +41,12 @@ struct verdict mailbox_open(const struct mailbox *box, int flags, int *fd);
  * when the mailbox loses its name, 3.
  */
 struct verdict mailbox_open_waiting(const struct mailbox *box, deadline until, int *fd);
+
+/*
+ * Lets the pipe or FIFO `fd` hold `bytes` (a power of two), or as many as the system grants; never fewer than
+ * now. F_SETPIPE_SZ of fcntl(2).
+ */
+void mailbox_grow(int fd, size_t bytes);
 
 /*
  * Makes a FIFO with the permission bits `mode`, less the umask if `masked`, and never more than them at any

@@ -50,6 +50,12 @@ bool message_is_line(const void *content, size_t length)
            memchr(content, mark[0], length) == NULL;
 }
 
+size_t message_plain(const void *bytes, size_t length)
+{
+    const char *first = memchr(bytes, mark[0], length);
+    return first == NULL ? length : (size_t)(first - (const char *)bytes);
+}
+
 void message_put_line(struct frame *frame, const void *content, size_t length)
 {
     assert(length <= sizeof frame->bytes);
@@ -57,32 +63,33 @@ void message_put_line(struct frame *frame, const void *content, size_t length)
     frame->length = length;
 }
 
-static void put_header(struct frame *frame, char type, size_t body, pid_t sender)
+/* Puts a header in front of a body of `body` bytes. Returns the length of both. */
+static size_t put_header(unsigned char *at, char type, size_t body, pid_t sender)
 {
-    memset(frame->bytes, 0, MESSAGE_HEADER);
-    memcpy(frame->bytes, mark, sizeof mark);
-    frame->bytes[3] = VERSION;
-    frame->bytes[4] = (unsigned char)type;
-    frame->length = MESSAGE_HEADER + body;
-    put(frame->bytes + 6, MESSAGE_HEADER, 2);
-    put(frame->bytes + 8, frame->length, 2);
-    put(frame->bytes + 12, (uint64_t)sender, 4);
+    memset(at, 0, MESSAGE_HEADER);
+    memcpy(at, mark, sizeof mark);
+    at[3] = VERSION;
+    at[4] = (unsigned char)type;
+    put(at + 6, MESSAGE_HEADER, 2);
+    put(at + 8, MESSAGE_HEADER + body, 2);
+    put(at + 12, (uint64_t)sender, 4);
+    return MESSAGE_HEADER + body;
 }
 
-void message_put_record(struct frame *frame, const void *content, size_t length, pid_t sender)
+size_t message_put_record(unsigned char *at, const void *content, size_t length, pid_t sender)
 {
     assert(length <= MESSAGE_RECORD_MAX);
-    put_header(frame, TYPE_RECORD, length, sender);
     if (length > 0) {
-        memcpy(frame->bytes + MESSAGE_HEADER, content, length);
+        memcpy(at + MESSAGE_HEADER, content, length);
     }
+    return put_header(at, TYPE_RECORD, length, sender);
 }
 
 void message_put_reference(struct frame *frame, const struct reference *reference, pid_t sender)
 {
     unsigned char *body = frame->bytes + MESSAGE_HEADER;
 
-    put_header(frame, TYPE_REFERENCE, REFERENCE_BODY, sender);
+    frame->length = put_header(frame->bytes, TYPE_REFERENCE, REFERENCE_BODY, sender);
     put(body, reference->length, 8);
     put(body + 8, reference->pid_namespace, 8);
     put(body + 16, reference->fd, 4);

@@ -61,11 +61,17 @@ enum found {
  */
 bool message_is_line(const void *content, size_t length);
 
+/* How many of these bytes come before the first one that a header could start with. */
+size_t message_plain(const void *bytes, size_t length);
+
 /* Makes a line frame. Only for content that message_is_line() accepts. */
 void message_put_line(struct frame *frame, const void *content, size_t length);
 
-/* Makes a record frame. `length` is at most MESSAGE_RECORD_MAX. */
-void message_put_record(struct frame *frame, const void *content, size_t length, pid_t sender);
+/*
+ * Makes a record frame of MESSAGE_HEADER more bytes than `length`, which is at most MESSAGE_RECORD_MAX.
+ * Returns its length.
+ */
+size_t message_put_record(unsigned char *at, const void *content, size_t length, pid_t sender);
 
 /* Makes a reference frame. */
 void message_put_reference(struct frame *frame, const struct reference *reference, pid_t sender);

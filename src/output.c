@@ -8,14 +8,14 @@
 
 struct request {
     int fd;
-    const char *content;
-    size_t length;
+    const struct iovec *parts;
+    int count;
 };
 
 static long write_some(void *argument)
 {
     struct request *request = argument;
-    return write(request->fd, request->content, request->length);
+    return writev(request->fd, request->parts, request->count);
 }
 
 static long wait_for_room(void *argument)
@@ -25,27 +25,64 @@ static long wait_for_room(void *argument)
     return poll(&end, 1, -1);
 }
 
-struct verdict output_write(int fd, const void *content, size_t length, deadline until)
+/* The first `written` bytes of the parts are done. Returns the index of the first part that is not. */
+static int skip(struct iovec *parts, int at, size_t written)
 {
-    struct request request = {fd, content, length};
-    const struct verdict late =
-        verdict(STATUS_TIMEOUT, "timed out: standard output does not take the message");
+    while (written > 0 && written >= parts[at].iov_len) {
+        written -= parts[at++].iov_len;
+    }
+    if (written > 0) {
+        parts[at].iov_base = (char *)parts[at].iov_base + written;
+        parts[at].iov_len -= written;
+    }
+    return at;
+}
 
-    while (request.length > 0) {
+struct verdict output_flush(struct output *output)
+{
+    int at = 0;
+
+    while (at < output->count) {
+        struct request request = {output->fd, output->parts + at, output->count - at};
         long written;
-        if (wait_call(write_some, &request, &written, until, WAIT_MORTAL) == WAKE_DEADLINE) {
-            return late;
-        }
+        wait_call(write_some, &request, &written, output->until, WAIT_MORTAL | WAIT_COUNTED);
         if (written >= 0) {
-            request.content += written;
-            request.length -= (size_t)written;
+            output->written += (size_t)written;
+            at = skip(output->parts, at, (size_t)written);
         } else if (errno == EAGAIN) {
-            if (wait_call(wait_for_room, &request, &written, until, WAIT_MORTAL) == WAKE_DEADLINE) {
-                return late;
-            }
+            wait_call(wait_for_room, &request, &written, output->until, WAIT_MORTAL);
         } else if (errno != EINTR) {
             return verdict_errno("cannot write to standard output; the message is not taken", errno);
         }
+        if (at < output->count && deadline_passed(output->until)) {
+            return verdict(STATUS_TIMEOUT, "timed out: standard output does not take the message");
+        }
     }
+    output->count = 0;
     return verdict_done();
+}
+
+struct verdict output_add(struct output *output, const void *content, size_t length)
+{
+    union {
+        const void *in;
+        void *out;
+    } place = {.in = content};
+    struct iovec *last = output->count > 0 ? &output->parts[output->count - 1] : NULL;
+    struct verdict v = verdict_done();
+
+    if (length == 0) {
+        return v;
+    }
+    if (last != NULL && (const char *)last->iov_base + last->iov_len == content) {
+        last->iov_len += length;
+        return v;
+    }
+    if (output->count == OUTPUT_PARTS) {
+        v = output_flush(output);
+    }
+    if (v.status == STATUS_DONE) {
+        output->parts[output->count++] = (struct iovec){.iov_base = place.out, .iov_len = length};
+    }
+    return v;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@ enum step {
     STEP_END,     /* the verdict says why */
 };
 
-static bool name_is_gone(struct receiver *receiver)
+bool receiver_is_gone(struct receiver *receiver)
 {
     if (!receiver->watched) {
         receiver->watched = true;
@@ -43,8 +44,7 @@ static struct verdict ended(enum wake wake)
     }
 }
 
-/* Takes the turn lock, waiting if another receiver has it. */
-static struct verdict take_turn(struct receiver *receiver)
+struct verdict receiver_take_turn(struct receiver *receiver)
 {
     if (receiver->turn || link_try(receiver->fd, LINK_RECEIVER, LINK_TURN)) {
         receiver->turn = true;
@@ -54,7 +54,7 @@ static struct verdict take_turn(struct receiver *receiver)
         return verdict(STATUS_NOT_NOW, "busy: another receiver is at work");
     }
     for (;;) {
-        if (name_is_gone(receiver)) {
+        if (receiver_is_gone(receiver)) {
             return ended(WAKE_NAME);
         }
         enum wake wake =
@@ -81,7 +81,7 @@ struct verdict receiver_open(struct receiver *receiver, const char *path)
         v = mailbox_open(&receiver->box, O_RDONLY, &receiver->fd);
     }
     if (v.status == STATUS_DONE && receiver->exclusive) {
-        v = take_turn(receiver);
+        v = receiver_take_turn(receiver);
     }
     return v;
 }
@@ -104,14 +104,14 @@ void receiver_release(struct receiver *receiver, const struct message *message)
 /* Takes both locks. A sender has the hand lock for microseconds only, unless it was stopped right then. */
 static struct verdict take_hand(struct receiver *receiver)
 {
-    struct verdict v = take_turn(receiver);
+    struct verdict v = receiver_take_turn(receiver);
 
     if (v.status != STATUS_DONE || receiver->hand) {
         return v;
     }
     while (!(receiver->hand = link_try(receiver->fd, LINK_RECEIVER, LINK_HAND))) {
         deadline until = receiver->nonblock ? deadline_in(GRACE) : receiver->until;
-        if (name_is_gone(receiver)) {
+        if (receiver_is_gone(receiver)) {
             return ended(WAKE_NAME);
         }
         enum wake wake = link_wait(receiver->fd, LINK_RECEIVER, LINK_HAND, until, WAIT_NAME | WAIT_MORTAL);
@@ -149,8 +149,7 @@ static void become_writer_once(const struct receiver *receiver)
     }
 }
 
-/* Sleeps until something happens to the FIFO. What is there by now, more than `seen` bytes, counts. */
-static struct verdict sleep_until_more(struct receiver *receiver, size_t seen)
+struct verdict receiver_sleep(struct receiver *receiver, size_t seen)
 {
     deadline until = receiver->until;
 
@@ -165,7 +164,7 @@ static struct verdict sleep_until_more(struct receiver *receiver, size_t seen)
         }
         until = deadline_in(GRACE);
     }
-    if (name_is_gone(receiver)) {
+    if (receiver_is_gone(receiver)) {
         return ended(WAKE_NAME);
     }
     enum wake wake = wait_event(until);
@@ -221,7 +220,7 @@ static bool look(struct receiver *receiver, struct verdict *v)
 /* Waits for the next piece of a long line. One that does not come is a line that is damaged. */
 static bool wait_for_piece(struct receiver *receiver, struct verdict *v)
 {
-    *v = sleep_until_more(receiver, 0);
+    *v = receiver_sleep(receiver, 0);
     if (v->status == STATUS_TIMEOUT || v->status == STATUS_NOT_NOW) {
         *v = verdict(STATUS_REFUSED, "skipped the beginning of a line that did not end in time");
     }
@@ -266,7 +265,7 @@ static enum step gather(struct receiver *receiver, struct message *message, stru
 /* -s: so many bytes are a message, whatever they are. */
 static enum step find_fixed(struct receiver *receiver, struct message *message, struct verdict *v)
 {
-    if (peek_at(&receiver->peek, receiver->fd, receiver->size) == -1) {
+    if (peek_at(&receiver->peek, receiver->fd, receiver->many ? SIZE_MAX : receiver->size) == -1) {
         *v = verdict_errno("cannot look into it", errno);
         return STEP_END;
     }
@@ -275,7 +274,7 @@ static enum step find_fixed(struct receiver *receiver, struct message *message, 
     if (receiver->size > receiver->max_size) {
         return too_long(message, v);
     }
-    if (receiver->peek.length == receiver->size) {
+    if (receiver->peek.length >= receiver->size) {
         return STEP_MESSAGE;
     }
     if (receiver->peek.length > 0 && is_all_there_will_be(receiver, receiver->peek.length)) {
@@ -286,7 +285,7 @@ static enum step find_fixed(struct receiver *receiver, struct message *message, 
     }
     size_t seen = receiver->peek.length;
     receiver_release(receiver, message);
-    *v = sleep_until_more(receiver, seen);
+    *v = receiver_sleep(receiver, seen);
     return v->status == STATUS_DONE ? STEP_AGAIN : STEP_END;
 }
 
@@ -325,7 +324,7 @@ static enum step find_unfinished(struct receiver *receiver, struct message *mess
         become_writer_once(receiver);
     }
     receiver_release(receiver, message);
-    *v = sleep_until_more(receiver, seen);
+    *v = receiver_sleep(receiver, seen);
     return v->status == STATUS_DONE ? STEP_AGAIN : STEP_END;
 }
 
@@ -337,7 +336,7 @@ static enum step find(struct receiver *receiver, struct message *message, struct
     if (receiver->size > 0) {
         return find_fixed(receiver, message, v);
     }
-    if (peek_at(peek, receiver->fd, PIPE_BUF) == -1) {
+    if (peek_at(peek, receiver->fd, receiver->many ? SIZE_MAX : PIPE_BUF) == -1) {
         *v = verdict_errno("cannot look into it", errno);
         return STEP_END;
     }
@@ -383,7 +382,7 @@ static struct verdict still_wanted(struct receiver *receiver)
     }
     enum wake wake = wait_pending();
     bool look = wake == WAKE_NAME || !receiver->watched;
-    if (wake == WAKE_SIGNAL || (look && name_is_gone(receiver))) {
+    if (wake == WAKE_SIGNAL || (look && receiver_is_gone(receiver))) {
         return ended(wake == WAKE_SIGNAL ? wake : WAKE_NAME);
     }
     return verdict_done();
@@ -406,7 +405,7 @@ struct verdict receiver_next(struct receiver *receiver, struct message *message)
             if (receiver->box.anonymous && is_all_there_will_be(receiver, 0)) {
                 return verdict(STATUS_GONE, "its writer has gone");
             }
-            v = sleep_until_more(receiver, 0);
+            v = receiver_sleep(receiver, 0);
         } else {
             v = take_hand(receiver);
             if (v.status == STATUS_DONE) {
@@ -425,35 +424,93 @@ struct verdict receiver_next(struct receiver *receiver, struct message *message)
     }
 }
 
+bool receiver_more(const struct receiver *receiver, struct message *message, size_t at)
+{
+    const struct peek *peek = &receiver->peek;
+    size_t next = at + message->frame;
+    struct message more = *message;
+
+    if (!receiver->many || message->form == FORM_REFERENCE || message->frame == 0 || next >= peek->length) {
+        return false;
+    }
+    if (receiver->size > 0) {
+        message->content = peek->bytes + next;
+        return peek->length - next >= receiver->size;
+    }
+    if (message_find(peek->bytes + next, peek->length - next, peek->all, &more) != FOUND_MESSAGE ||
+        more.form == FORM_REFERENCE || more.length > receiver->max_size) {
+        return false;
+    }
+    *message = more;
+    return true;
+}
+
+size_t receiver_more_lines(const struct receiver *receiver, size_t at, size_t most,
+                           const unsigned char **bytes, size_t *length)
+{
+    const struct peek *peek = &receiver->peek;
+    size_t count = 0;
+
+    *length = 0;
+    if (!receiver->many || receiver->size > 0 || at >= peek->length) {
+        return 0;
+    }
+    *bytes = peek->bytes + at;
+    size_t plain = message_plain(*bytes, peek->length - at);
+    while (count < most && *length < plain) {
+        const unsigned char *newline = memchr(*bytes + *length, '\n', plain - *length);
+        size_t end = newline == NULL ? 0 : (size_t)(newline + 1 - *bytes);
+        if (newline == NULL || end - *length > receiver->max_size) {
+            break;
+        }
+        *length = end;
+        count++;
+    }
+    return count;
+}
+
 /*
  * Whether what we have looked at is still at the front. COMMAND may have run for an hour, and a raw reader
  * knows no locks: what stands there now may be somebody else's. What happens between this look and the read
  * is lost to it.
  */
-static bool is_still_there(struct receiver *receiver, const struct message *message)
+static bool is_still_there(struct receiver *receiver, size_t length)
 {
     unsigned char front[PIPE_BUF];
-    size_t length = message->frame < sizeof front ? message->frame : sizeof front;
+    size_t enough = length < sizeof front ? length : sizeof front;
 
-    memcpy(front, receiver->peek.bytes, length);
-    return peek_at(&receiver->peek, receiver->fd, length) == 0 && receiver->peek.length == length &&
-           memcmp(front, receiver->peek.bytes, length) == 0;
+    memcpy(front, receiver->peek.bytes, enough);
+    return peek_at(&receiver->peek, receiver->fd, enough) == 0 && receiver->peek.length == enough &&
+           memcmp(front, receiver->peek.bytes, enough) == 0;
 }
 
-struct verdict receiver_take(struct receiver *receiver, const struct message *message)
+/* Where `length` bytes can be read to. NULL: no memory. */
+static unsigned char *place(struct receiver *receiver, size_t length)
 {
-    unsigned char taken[PIPE_BUF];
-    size_t rest = message->frame;
-    bool same = rest == 0 || is_still_there(receiver, message);
+    static unsigned char usual[PIPE_BUF];
 
-    /* One read(2) for all that we send ourselves; only a raw line can be longer than the buffer. */
-    for (size_t done = 0; same && rest > 0;) {
-        size_t part = rest < sizeof taken ? rest : sizeof taken;
-        same = consume(receiver->fd, taken, part) == part &&
-               memcmp(taken, receiver->peek.bytes + done, part) == 0;
-        done += part;
-        rest -= part;
+    if (length <= sizeof usual) {
+        return usual;
     }
+    if (length > receiver->room) {
+        free(receiver->taken);
+        receiver->taken = malloc(length);
+        receiver->room = receiver->taken == NULL ? 0 : length;
+    }
+    return receiver->taken;
+}
+
+struct verdict receiver_take(struct receiver *receiver, size_t length)
+{
+    unsigned char *taken = place(receiver, length);
+
+    if (taken == NULL) {
+        return verdict_errno("cannot take it", ENOMEM);
+    }
+    /* One read(2): whoever kills us, all of it is taken or nothing. */
+    bool same =
+        length == 0 || (is_still_there(receiver, length) && consume(receiver->fd, taken, length) == length &&
+                        memcmp(taken, receiver->peek.bytes, length) == 0);
     return same ? verdict_done()
                 : verdict(STATUS_ERROR,
                           "another program reads this mailbox without locking, at the same time");

@@ -1,11 +1,11 @@
 /*
  * receiver: takes messages out of an unbuffered mailbox, each only after it has been dealt with.
  *
- * receiver_next() puts a message in hand: it stays in the FIFO, other receivers wait, and if this process
- * dies it goes to one of them. receiver_take() then takes it out, not one byte more; receiver_release()
- * without it gives it back.
+ * receiver_next() puts a message in hand, and receiver_more() those behind it: they stay in the FIFO, other
+ * receivers wait, and if this process dies they go to one of them. receiver_take() then takes them out, not
+ * one byte more; receiver_release() without it gives them back.
  *
- * struct receiver owns its descriptors and the content of the message in hand, until the next
+ * struct receiver owns its descriptors and the content of what is in hand, until the next
  * receiver_next() or receiver_release(). Everything that blocks ends at the deadline, when the mailbox
  * loses its name, or by a signal that asks us to end (verdict.status: STATUS_SIGNAL plus its number).
  */
@@ -27,6 +27,7 @@ struct receiver {
     bool nonblock;   /* -n: status 1 instead of waiting */
     bool exclusive;  /* keep other receivers out between messages too */
     bool keeps;      /* nothing will be taken: --peek, --keep */
+    bool many;       /* receiver_more() will be asked for what else is there */
     size_t size;     /* -s: every message is so many bytes; 0: framed */
     size_t max_size; /* a message of more bytes is refused */
 
@@ -38,6 +39,8 @@ struct receiver {
     bool watched;
     unsigned long busy; /* how many messages were asked for */
     struct peek peek;
+    unsigned char *taken; /* what a long take reads goes here */
+    size_t room;
     struct long_line line;
 };
 
@@ -47,6 +50,18 @@ struct receiver {
  */
 struct verdict receiver_open(struct receiver *receiver, const char *path);
 
+/* Waits for our turn among the receivers: status 1 with nonblock, 124, 3 or a signal if it does not come. */
+struct verdict receiver_take_turn(struct receiver *receiver);
+
+/*
+ * Sleeps until something happens to the FIFO, which holds `seen` bytes as far as the caller knows; the caller
+ * looks again, and spurious events happen. Any status but 0 ends the wait, as receiver_next() has it.
+ */
+struct verdict receiver_sleep(struct receiver *receiver, size_t seen);
+
+/* Whether the mailbox has lost its name. Looking for it starts here, see watch.h. */
+bool receiver_is_gone(struct receiver *receiver);
+
 /*
  * Waits for a message and puts it in hand. Status 0: *message is it, its content readable until it is
  * released. Status 5 with message->frame > 0: something damaged or too long has been skipped. Any other
@@ -54,8 +69,26 @@ struct verdict receiver_open(struct receiver *receiver, const char *path);
  */
 struct verdict receiver_next(struct receiver *receiver, struct message *message);
 
-/* Takes the message in hand out of the FIFO. Status 2 if a raw reader got in between. */
-struct verdict receiver_take(struct receiver *receiver, const struct message *message);
+/*
+ * Steps from *message, which is in hand, to the one behind it that is there already and is in hand as well.
+ * False, and *message is unchanged: there is none, or it needs receiver_next(). `at` is where *message
+ * starts: how many bytes the messages before it take in the FIFO.
+ */
+bool receiver_more(const struct receiver *receiver, struct message *message, size_t at);
+
+/*
+ * The same for lines, many in one step: how many of the messages behind the first `at` bytes are lines that
+ * came whole, up to `most`. *length is how many bytes they are, in the FIFO as in content, and they start at
+ * *bytes.
+ */
+size_t receiver_more_lines(const struct receiver *receiver, size_t at, size_t most,
+                           const unsigned char **bytes, size_t *length);
+
+/*
+ * Takes messages in hand out of the FIFO: the first `length` bytes of it, the sum of their frames. Status 2
+ * if a raw reader got in between.
+ */
+struct verdict receiver_take(struct receiver *receiver, size_t length);
 
 /* Gives back what is in hand, if it was not taken, and lets the next receiver in, unless exclusive. */
 void receiver_release(struct receiver *receiver, const struct message *message);

@@ -1,12 +1,11 @@
 /*
- * sender: sends messages through an unbuffered mailbox, each in a rendezvous with the receiver that takes it.
+ * sender: the sender's end of an unbuffered mailbox: opening it, and taking turns with the others.
  *
- * sender_send() returns status 0 only when the message has been taken, and any other status than 4 only when
- * it never will be. At most one message of ours is in the FIFO at a time.
+ * What is then sent is the business of deliver.h (messages) and stream.h (bytes).
  *
  * struct sender owns its descriptors until the process ends. Everything that blocks ends at the deadline,
  * when the mailbox loses its name, or by a signal that asks us to end (verdict.status is then
- * STATUS_SIGNAL plus its number, and the message has been withdrawn).
+ * STATUS_SIGNAL plus its number).
  */
 #ifndef FIFO_SENDER_H
 #define FIFO_SENDER_H
@@ -15,28 +14,17 @@
 #include "mailbox.h"
 #include "message.h"
 #include "peek.h"
-#include "reference.h"
+#include "stage.h"
 #include "status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/*
- * One message to send: content in memory, or in a sealed memfd where it is too long for a frame. Small
- * content is given to a memfd too when the frame's form demands it, so both may be there.
- */
-struct outgoing {
-    const void *content; /* NULL if it is in `big` alone */
-    size_t length;
-    struct reference_writer big; /* big.fd is -1 if unused */
-    bool bare;                   /* -s: the content itself is the frame */
-    bool referred;               /* the frame is a reference to `big`, rather than a line or a record */
-};
-
 struct sender {
     deadline until;
     bool nonblock;  /* -n: status 1 where others wait */
     bool exclusive; /* keep other senders out between messages too */
+    bool raw;       /* -R: open the write end alone, so that we see when there is no reader */
 
     struct mailbox box;
     int fd;
@@ -45,7 +33,15 @@ struct sender {
     bool hand;
     bool armed;
     bool watched;
-    struct frame frame; /* our message as it stands in the FIFO */
+    bool served;      /* we have had the rendezvous before */
+    deadline yielded; /* until when we do not wait for others to go first */
+    size_t quota;     /* how many messages of a batch go at once, see deliver.h */
+    struct stage stage;
+    /* What may be done while a receiver is at work: returns the batch that follows, NULL if there is none
+     * yet. */
+    const struct batch *(*meanwhile)(void *context);
+    void *context;
+    struct frame frame; /* our message, or the last one, as it stands in the FIFO */
     size_t unit;        /* -s: the size of every message in the FIFO, otherwise 0 */
     struct peek peek;
 };
@@ -56,8 +52,27 @@ struct sender {
  */
 struct verdict sender_open(struct sender *sender, const char *path);
 
-/* Sends one message. Keeps the rendezvous, so that the next sender waits, until sender_release(). */
-struct verdict sender_send(struct sender *sender, struct outgoing *message);
+/*
+ * Waits until no other sender is at the mailbox, and keeps them out until sender_release(). With nonblock
+ * status 1 if one is. The hand lock may come with it. Whoever comes back lets those go first who wait.
+ */
+struct verdict sender_meet(struct sender *sender);
+
+/* Opens the write end anew when there is a reader again; waits for our turn again. */
+struct verdict sender_reopen(struct sender *sender);
+
+/* Whether the mailbox has lost its name. Looking for it starts here, see watch.h. */
+bool sender_is_gone(struct sender *sender);
+
+/*
+ * Takes the hand lock, which receivers hold while they work on a message; `flags` as wait_call(). False if
+ * one keeps it for more than 100 ms.
+ */
+bool sender_take_hand(struct sender *sender, int flags);
+void sender_give_hand(struct sender *sender);
+
+/* Has SIGIO raised for what happens to the FIFO, see wait.h. */
+void sender_arm(struct sender *sender);
 
 /* Lets the next sender in, unless we are exclusive. */
 void sender_release(struct sender *sender);

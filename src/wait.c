@@ -15,11 +15,14 @@ static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM};
 /* The deadline's own signal: SIGALRM belongs to whoever started us, perhaps with an alarm(2) of theirs. */
 #define SIGDEADLINE (SIGRTMIN + 5)
 
+#define REPEAT MILLISECONDS(10)
+
 static sigset_t entry_mask; /* the mask at start */
 static sigset_t awaited;    /* what wait_event() takes */
 static bool begun;
 static int signal_seen;
 static sigjmp_buf escape;
+static volatile sig_atomic_t may_jump; /* inside wait_call() */
 
 void wait_begin(void)
 {
@@ -45,6 +48,20 @@ void wait_begin(void)
             sigdelset(&awaited, ending[i]);
         }
     }
+}
+
+void wait_mortal(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < ENDING; i++) {
+        if (sigismember(&awaited, ending[i]) == 1) {
+            sigaddset(&set, ending[i]);
+            sigdelset(&awaited, ending[i]);
+        }
+    }
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 const sigset_t *wait_entry_mask(void)
@@ -150,7 +167,8 @@ static void jump(int number, siginfo_t *info, void *context)
 {
     (void)context;
     /* Whoever else sends our signals may not make us leave a call that has had its effect. */
-    if (number == SIGURG || info->si_code == SI_TIMER) {
+    if (may_jump && (number == SIGURG || info->si_code == SI_TIMER)) {
+        may_jump = 0;
         siglongjmp(escape, number);
     }
 }
@@ -158,7 +176,8 @@ static void jump(int number, siginfo_t *info, void *context)
 static void install_handlers(void)
 {
     static bool installed;
-    struct sigaction action = {.sa_sigaction = jump, .sa_flags = SA_SIGINFO | SA_RESTART};
+    /* No SA_RESTART: where nobody jumps, that the call is interrupted is what the signal is for. */
+    struct sigaction action = {.sa_sigaction = jump, .sa_flags = SA_SIGINFO};
 
     if (!installed) {
         sigemptyset(&action.sa_mask);
@@ -170,9 +189,11 @@ static void install_handlers(void)
     }
 }
 
-/* Rings SIGDEADLINE at the deadline, or not at all for DEADLINE_NEVER. False and errno if there is no timer.
+/*
+ * Rings SIGDEADLINE at the deadline and, with `again`, every so many nanoseconds from then on; not at all for
+ * DEADLINE_NEVER. False and errno if there is no timer.
  */
-static bool set_alarm(deadline until)
+static bool set_alarm(deadline until, long again)
 {
     const struct timespec none = {0};
     sigset_t set;
@@ -180,7 +201,7 @@ static bool set_alarm(deadline until)
     static timer_t timer;
     static bool made;
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGDEADLINE};
-    struct itimerspec when = {0};
+    struct itimerspec when = {.it_interval.tv_nsec = again};
 
     if (!made && timer_create(CLOCK_MONOTONIC, &event, &timer) == -1) {
         return false;
@@ -225,22 +246,60 @@ enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline
     }
     int number = sigsetjmp(escape, 1);
     if (number != 0) {
-        (void)(until != DEADLINE_NEVER && set_alarm(DEADLINE_NEVER));
+        (void)(until != DEADLINE_NEVER && set_alarm(DEADLINE_NEVER, 0));
         return number == SIGURG ? WAKE_NAME : WAKE_DEADLINE;
     }
-    if (until != DEADLINE_NEVER && !set_alarm(until)) {
+    /* A signal that comes between two calls interrupts none, so where nobody jumps it has to come again. */
+    if (until != DEADLINE_NEVER && !set_alarm(until, flags & WAIT_COUNTED ? REPEAT : 0)) {
         *result = -1;
         return WAKE_DONE;
     }
+    may_jump = !(flags & WAIT_COUNTED);
     sigprocmask(SIG_SETMASK, &open_mask, NULL);
     *result = call(argument);
     saved_errno = errno;
     sigprocmask(SIG_SETMASK, &closed_mask, NULL);
+    may_jump = 0;
     if (until != DEADLINE_NEVER) {
-        set_alarm(DEADLINE_NEVER);
+        set_alarm(DEADLINE_NEVER, 0);
     }
     errno = saved_errno;
     return WAKE_DONE;
+}
+
+bool wait_interrupt(deadline until)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGDEADLINE);
+    if (until == DEADLINE_NEVER) {
+        return sigprocmask(SIG_BLOCK, &set, NULL) == 0 && set_alarm(until, 0);
+    }
+    install_handlers();
+    return set_alarm(until, REPEAT) && sigprocmask(SIG_UNBLOCK, &set, NULL) == 0;
+}
+
+enum wake wait_poll(struct pollfd *ends, nfds_t count, deadline until)
+{
+    static sigset_t mask;
+    static bool prepared;
+    struct timespec left;
+
+    if (!prepared) {
+        install_handlers();
+        sigprocmask(SIG_BLOCK, NULL, &mask);
+        sigdelset(&mask, SIGURG);
+        prepared = true;
+    }
+    if (until != DEADLINE_NEVER) {
+        deadline_left(until, &left);
+    }
+    int ready = ppoll(ends, count, until == DEADLINE_NEVER ? NULL : &left, &mask);
+    if (ready > 0) {
+        return WAKE_EVENT;
+    }
+    return ready == 0 || deadline_passed(until) ? WAKE_DEADLINE : WAKE_NAME;
 }
 
 static int arm(int fd)

@@ -1,16 +1,17 @@
 /*
  * wait: every way this program sleeps, so that none of them can miss an event or outlast a deadline.
  *
- * Two calls. wait_event() sleeps in one rt_sigtimedwait(2) until something happens. wait_call() makes
+ * Three calls. wait_event() sleeps in one rt_sigtimedwait(2) until something happens. wait_call() makes
  * a system call that can only block (a lock, an open, a write) and gets out of it when the deadline
- * passes or the mailbox's name changes. Both rest on signals that wait_begin() blocks:
+ * passes or the mailbox's name changes. wait_poll() is for streams, which wait for two ends at once. All
+ * rest on signals that wait_begin() blocks:
  *
  *   SIGIO    the FIFO was read from or written to (O_ASYNC on its descriptor: wait_arm)
  *   SIGURG   the mailbox's name may have changed (watch.h)
  *   SIGCHLD  COMMAND ended
  *   SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM   somebody wants us to end
  *   SIGPIPE  blocked so that a dead reader is an EPIPE; never waited for
- *   SIGRTMIN+5  the deadline, inside wait_call() only
+ *   SIGRTMIN+5  the deadline, inside wait_call() or after wait_interrupt()
  *
  * A signal that arrives between a look at the state and the sleep stays pending and ends the sleep
  * at once: arm, look, sleep, in that order, cannot lose a wake-up.
@@ -22,7 +23,9 @@
 
 #include "deadline.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 
 enum wake {
     WAKE_DONE,     /* wait_call: the call returned */
@@ -34,6 +37,12 @@ enum wake {
 
 /* Blocks the signals above; calls after the first do nothing. sigprocmask(2). */
 void wait_begin(void);
+
+/*
+ * For who has nothing in flight that could be taken back: from now on the signals that end a process do so at
+ * once. To be called after wait_begin().
+ */
+void wait_mortal(void);
 
 /*
  * Sleeps until an event, a signal or the deadline. Spurious events happen: the caller looks and comes
@@ -63,18 +72,34 @@ enum wake wait_child(deadline until);
 int wait_signal(void);
 
 enum {
-    WAIT_NAME = 1,   /* end with WAKE_NAME when the mailbox's name may have changed */
-    WAIT_MORTAL = 2, /* let signals that end the process do so at once: nothing is in flight */
+    WAIT_NAME = 1,    /* end with WAKE_NAME when the mailbox's name may have changed */
+    WAIT_COUNTED = 4, /* at the deadline interrupt the call, rather than abandon it: its result counts */
+    WAIT_MORTAL = 2,  /* let signals that end the process do so at once: nothing is in flight */
 };
 
 /*
  * Makes `call(argument)`, a function that makes exactly one blocking system call, and stores what it
  * returned in *result (errno is its errno). Ends early with WAKE_DEADLINE or, with WAIT_NAME in `flags`,
  * WAKE_NAME; the call has then been abandoned, and may or may not have had its effect. So this is for locks,
- * which may be taken twice and are given back by closing, and for reads and writes that are given up on.
+ * which may be taken twice and are given back by closing, and for reads that are given up on. With
+ * WAIT_COUNTED it is WAKE_DONE at the deadline too: with EINTR, or what the call has done so far.
  * Before wait_begin(), with no deadline, it is a plain call.
  */
 enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline until, int flags);
+
+/*
+ * Makes the deadline interrupt whatever call is blocking then: it ends with EINTR, or with what it has done
+ * so far, which is not lost as in wait_call(). A signal that comes between two calls interrupts none, so it
+ * comes again and again. Not to be mixed with wait_call(), before which wait_interrupt(DEADLINE_NEVER) ends
+ * it. False and errno if there is no timer. timer_create(2).
+ */
+bool wait_interrupt(deadline until);
+
+/*
+ * poll(2), until the deadline. WAKE_EVENT: revents are set. WAKE_NAME: interrupted, perhaps because the
+ * mailbox's name changed. WAKE_DEADLINE.
+ */
+enum wake wait_poll(struct pollfd *ends, nfds_t count, deadline until);
 
 /* Makes the kernel send SIGIO for each read and write of the FIFO `fd`. 0, or -1 and errno. fcntl(2). */
 int wait_arm(int fd);

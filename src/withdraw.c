@@ -136,10 +136,9 @@ static enum withdrawal read_front(int read_fd, int write_fd, const unsigned char
     return WITHDRAW_TAKEN;
 }
 
-/* Whether these bytes of others are whole messages. */
-static bool is_whole(const struct sender *sender, const unsigned char *bytes, size_t length)
+bool withdraw_is_whole(size_t unit, const unsigned char *bytes, size_t length)
 {
-    return sender->unit > 0 ? length % sender->unit == 0 : withdraw_tail(bytes, length) == TAIL_CLEAN;
+    return unit > 0 ? length % unit == 0 : withdraw_tail(bytes, length) == TAIL_CLEAN;
 }
 
 /*
@@ -154,8 +153,8 @@ static enum withdrawal read_between(const struct sender *sender, int fd, size_t 
     size_t after = sender->peek.length - end;
     unsigned char others[PIPE_BUF];
 
-    if (!sender->peek.all || at + after > sizeof others || !is_whole(sender, bytes, at) ||
-        !is_whole(sender, bytes + end, after)) {
+    if (!sender->peek.all || at + after > sizeof others || !withdraw_is_whole(sender->unit, bytes, at) ||
+        !withdraw_is_whole(sender->unit, bytes + end, after)) {
         return WITHDRAW_FAILED;
     }
     memcpy(others, bytes, at);
@@ -166,8 +165,7 @@ static enum withdrawal read_between(const struct sender *sender, int fd, size_t 
     return read_front(fd, sender->fd, bytes, sender->peek.length);
 }
 
-/* A descriptor to read from: the sender's own, or a new one if we may. -1 if not. */
-static int reading_end(const struct sender *sender)
+int withdraw_reading_end(const struct sender *sender)
 {
     char alias[32];
 
@@ -181,7 +179,7 @@ static int reading_end(const struct sender *sender)
 enum withdrawal withdraw(struct sender *sender, struct outgoing *message)
 {
     enum withdrawal result = WITHDRAW_FAILED;
-    int fd = reading_end(sender);
+    int fd = withdraw_reading_end(sender);
     size_t at;
 
     switch (find_ours(sender, fd, &at)) {

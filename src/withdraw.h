@@ -7,6 +7,7 @@
 #ifndef FIFO_WITHDRAW_H
 #define FIFO_WITHDRAW_H
 
+#include "outgoing.h"
 #include "sender.h"
 
 enum withdrawal {
@@ -40,6 +41,15 @@ enum withdrawal withdraw(struct sender *sender, struct outgoing *message);
  * lock.
  */
 bool withdraw_if_glued(struct sender *sender);
+
+/* Whether bytes of others are whole messages, `unit` bytes each if that is not 0. */
+bool withdraw_is_whole(size_t unit, const unsigned char *bytes, size_t length);
+
+/*
+ * A descriptor to read from: the sender's own or, if we may, a new one, which belongs to the caller. -1 if
+ * not.
+ */
+int withdraw_reading_end(const struct sender *sender);
 
 /* Whether nobody has the other end open. poll(2), POLLERR. */
 bool withdraw_has_no_reader(const struct sender *sender);

@@ -139,7 +139,7 @@ load helper
         run -0 within fifo-recv drop
         assert_output "$n"
     done
-    (($(find "/proc/$(cat sender.pid)/fd" -mindepth 1 | wc -l) < 10))
+    (($(find "/proc/$(cat sender.pid)/fd" -mindepth 1 | wc -l) < 15))
 }
 
 @test "a standard error that nobody reads does not hold us for ever" {

@@ -1,0 +1,93 @@
+#include "batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool has_buffers(struct batch *batch)
+{
+    if (batch->bytes == NULL) {
+        batch->bytes = malloc(BATCH_BYTES);
+    }
+    if (batch->ends == NULL) {
+        batch->ends = malloc(BATCH_MESSAGES * sizeof *batch->ends);
+    }
+    return batch->bytes != NULL && batch->ends != NULL;
+}
+
+bool batch_add(struct batch *batch, const struct outgoing *message)
+{
+    static pid_t self;
+
+    if (message->content == NULL || message->length > PIPE_BUF || !has_buffers(batch)) {
+        return false;
+    }
+    bool line = message->bare || message_is_line(message->content, message->length);
+    size_t length = message->length + (line ? 0 : MESSAGE_HEADER);
+    if (length > PIPE_BUF) {
+        return false;
+    }
+    size_t start = batch_start(batch, batch->count);
+    if (batch->count == BATCH_MESSAGES || length > BATCH_BYTES - start) {
+        return false;
+    }
+    if (line) {
+        memcpy(batch->bytes + start, message->content, length);
+    } else {
+        self = self == 0 ? getpid() : self;
+        message_put_record(batch->bytes + start, message->content, message->length, self);
+    }
+    batch->unit = message->bare ? message->length : 0;
+    batch->ends[batch->count++] = (uint32_t)(start + length);
+    return true;
+}
+
+size_t batch_add_lines(struct batch *batch, const char *bytes, size_t length)
+{
+    if (!has_buffers(batch) || batch->count == BATCH_MESSAGES) {
+        return 0;
+    }
+    size_t start = batch_start(batch, batch->count);
+    size_t room = BATCH_BYTES - start;
+    size_t plain = message_plain(bytes, length < room ? length : room);
+    size_t done = 0;
+
+    while (batch->count < BATCH_MESSAGES && done < plain) {
+        const char *newline = memchr(bytes + done, '\n', plain - done);
+        size_t end = newline == NULL ? 0 : (size_t)(newline + 1 - bytes);
+        if (newline == NULL || end - done > PIPE_BUF) {
+            break;
+        }
+        done = end;
+        batch->ends[batch->count++] = (uint32_t)(start + done);
+    }
+    memcpy(batch->bytes + start, bytes, done);
+    batch->unit = 0;
+    return done;
+}
+
+size_t batch_piece(const struct batch *batch, size_t from, size_t to)
+{
+    size_t start = batch_start(batch, from);
+    size_t end = from;
+
+    while (end < to && batch->ends[end] - start <= PIPE_BUF) {
+        end++;
+    }
+    return end;
+}
+
+struct outgoing batch_message(const struct batch *batch, size_t index)
+{
+    const unsigned char *frame = batch->bytes + batch_start(batch, index);
+    size_t length = batch->ends[index] - batch_start(batch, index);
+    struct outgoing outgoing = {
+        .content = frame, .length = length, .big = {.fd = -1}, .bare = batch->unit > 0};
+    struct message message;
+
+    if (!outgoing.bare && message_find(frame, length, true, &message) == FOUND_MESSAGE) {
+        outgoing.content = message.content;
+        outgoing.length = message.length;
+    }
+    return outgoing;
+}

@@ -1,0 +1,31 @@
+/*
+ * deliver: puts messages into the FIFO and waits until a receiver has taken them.
+ *
+ * Status 0 means that the message has been taken, and any status but 4 and 0 that it never will be: it has
+ * been withdrawn. At most one message of ours is in the FIFO at a time or, of a batch, as many as are taken
+ * at once.
+ *
+ * Descriptors are the sender's. Everything that blocks ends as sender.h has it.
+ */
+#ifndef FIFO_DELIVER_H
+#define FIFO_DELIVER_H
+
+#include "batch.h"
+#include "outgoing.h"
+#include "sender.h"
+#include "status.h"
+
+/* Sends one message. Keeps the rendezvous, so that the next sender waits, until sender_release(). */
+struct verdict deliver(struct sender *sender, struct outgoing *message);
+
+/*
+ * Sends the messages of a batch, several in one rendezvous, and lets other senders in between. *taken is how
+ * many, from the first, have been taken; the verdict is that of the first one that was not.
+ *
+ * How many go at once is for the receiver to say: one to begin with, twice as many each time they are taken
+ * promptly, half as many when they are not. So what is there when something goes wrong is little where
+ * messages are worked on, and much only where they are merely passed on.
+ */
+struct verdict deliver_batch(struct sender *sender, const struct batch *batch, size_t *taken);
+
+#endif

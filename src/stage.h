@@ -1,0 +1,57 @@
+/*
+ * stage: lays messages of a batch out in a pipe of our own, from where one splice(2) moves them into the
+ * FIFO.
+ *
+ * The work of copying is done while the receiver is still busy with what came before, outside of all locks;
+ * what is left for the moment when it is our turn takes microseconds.
+ *
+ * What makes it as safe as a write(2) of PIPE_BUF bytes: splice(2) between two pipes moves whole buffers,
+ * without copying and without a point where it could fail or be killed, and holds both pipes' mutexes from
+ * the first to the last. Only a FIFO that becomes full cuts it short. So no more is moved than half of what
+ * the FIFO has room for, and it must have been found empty: to cut it short, somebody would have to write the
+ * other half, in between. Should that ever be, the caller is told, and takes it out again (recall_piece() in
+ * recall.h) before a receiver may look.
+ *
+ * struct stage owns the private pipe until the process ends. Nothing here blocks.
+ */
+#ifndef FIFO_STAGE_H
+#define FIFO_STAGE_H
+
+#include "batch.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* All zero is an empty one. */
+struct stage {
+    int pipe[2];
+    const struct batch *batch; /* NULL: nothing is staged */
+    size_t serial;             /* of the batch */
+    size_t from;               /* frames `from` up to `to` (exclusive) are */
+    size_t to;
+    size_t most; /* bytes that may be staged */
+};
+
+/* Finds out, when it has not been done, how much may be staged for the FIFO `fd`, which is made bigger for
+ * it. */
+void stage_prepare(struct stage *stage, int fd);
+
+/*
+ * Stages frames `from` up to `to`, or fewer if they are more than may be staged, in place of what was staged
+ * before. False: nothing is staged, for want of a pipe.
+ */
+bool stage_fill(struct stage *stage, const struct batch *batch, size_t from, size_t to);
+
+/* Whether frame `from` is the first one that is staged. */
+static inline bool stage_has(const struct stage *stage, const struct batch *batch, size_t from)
+{
+    return stage->batch == batch && stage->serial == batch->serial && stage->from == from;
+}
+
+/*
+ * Moves what is staged into the FIFO `fd`, which was found empty and whose hand lock the caller has. Returns
+ * the bytes that are there now: all that were staged, 0 with errno of splice(2), or in between (see above).
+ */
+size_t stage_launch(struct stage *stage, int fd);
+
+#endif
