@@ -31,7 +31,7 @@ $(BUILD)/%.o: src/%.c Makefile
 	$(CC) $(FEATURES) $(WARNINGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 ifeq ($(STATIC),1)
-$(STATIC_COMMANDS:%=$(BIN)/%): STATIC_FLAG = -static
+$(STATIC_COMMANDS:%=$(BIN)/%): STATIC_FLAG = -static -Wl,-z,noseparate-code
 endif
 
 $(BIN)/%: $(BUILD)/%.o $(BUILD)/libfifo.a
@@ -77,6 +77,19 @@ stress: all
 	    PATH=$(CURDIR)/bin:$$PATH SEED=$$run ../tests/stress/history.bash) || exit 1; \
 	done
 
+# How fast it is, beside other programs that are installed: tests/bench/bench.bash has the variables, as in
+# `make bench QUICK=1` and `make bench INTO=README.md`.
+BENCH = .build-bench
+BENCH_PROGRAMS = drive herd empty splice pingpong lines
+$(BENCH)/drive $(BENCH)/herd: tests/bench/spawn.c
+$(BENCH)/%: tests/bench/%.c tests/bench/spawn.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(FEATURES) $(WARNINGS) -O2 $(if $(filter 1,$(STATIC)),-static) -o $@ $(filter %.c,$^)
+
+bench: all $(BENCH_PROGRAMS:%=$(BENCH)/%)
+	PATH=$(abspath $(BIN)):$(abspath $(BENCH)):$$PATH RUNS=$(if $(filter command%,$(origin RUNS)),$(RUNS)) \
+	    tests/bench/bench.bash
+
 SCRIPTS = .ci/run $(wildcard tests/*.bash tests/*.bats tests/*/*.bash tests/*/*.bats)
 lint:
 	clang-format --dry-run -Werror src/*.c src/*.h
@@ -105,4 +118,4 @@ NAME = fifo-tools-$(VERSION)
 dist:
 	git archive --prefix=$(NAME)/ -o $(NAME).tar.gz HEAD
 
-.PHONY: all check demo install uninstall clean dist lint asan valgrind stress
+.PHONY: all check demo install uninstall clean dist lint asan valgrind stress bench
