@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)256 * 1024)
+/* A message of more bytes is not kept in memory. */
+#define LONG ((size_t)65536)
 
 struct request {
     int fd;
@@ -55,28 +57,58 @@ static struct verdict fill(struct input *input, int flags)
     return verdict_done();
 }
 
-/* Everything as one message: in memory while it is short, in a memfd when it is not. */
-static struct verdict whole(struct input *input, struct outgoing *message)
+bool input_is_ready(struct input *input)
+{
+    if (input->item > 0 || input->cut == CUT_WHOLE || input->cut == CUT_OPERANDS) {
+        return input->item > 0;
+    }
+    if (input->cut == CUT_SIZE) {
+        input->item = input->end - input->start >= input->size ? input->size : 0;
+    } else if (input->looked < input->end) {
+        char *from = input->buffer + input->looked;
+        char *end = memchr(from, input->cut == CUT_NULL ? '\0' : '\n', input->end - input->looked);
+        input->looked = end == NULL ? input->end : (size_t)(end + 1 - input->buffer);
+        input->item = end == NULL ? 0 : input->looked - input->start;
+    }
+    return input->item > 0;
+}
+
+/*
+ * One long message, from what is in the buffer on: to the end of its item, or of the input. It goes into a
+ * memfd piece by piece: to give memory to a buffer of that size takes the kernel longer than all else that is
+ * done with the message.
+ */
+static struct verdict spill(struct input *input, struct outgoing *message)
 {
     struct verdict v = verdict_done();
-
-    while (!input->ended && input->end < CHUNK && v.status == STATUS_DONE) {
-        v = fill(input, WAIT_MORTAL);
-    }
-    if (input->ended || v.status != STATUS_DONE) {
-        message->content = input->buffer;
-        message->length = input->end;
-        return v;
-    }
+    bool last = false;
     int failed = reference_create(&message->big);
+
     while (failed == 0 && v.status == STATUS_DONE) {
-        failed = reference_append(&message->big, input->buffer, input->end);
-        message->length += input->end;
-        input->end = 0;
-        if (input->ended) {
+        char *piece = input->buffer + input->start;
+        last = input_is_ready(input);
+        size_t length = last ? input->item : input->end - input->start;
+        size_t used = length;
+        if (last && input->cut == CUT_NULL) {
+            piece[length - 1] = '\n';
+        }
+        if (last && input->no_newline) {
+            used--;
+        }
+        failed = reference_append(&message->big, piece, used);
+        message->length += used;
+        input->start += length;
+        input->looked = input->start;
+        if (last || input->ended) {
             break;
         }
         v = fill(input, WAIT_MORTAL);
+    }
+    input->item = 0;
+    /* The NUL that the last item may lack. */
+    if (failed == 0 && !last && input->cut == CUT_NULL && !input->no_newline) {
+        failed = reference_append(&message->big, "\n", 1);
+        message->length++;
     }
     if (failed == 0 && v.status == STATUS_DONE) {
         failed = reference_seal(&message->big);
@@ -87,6 +119,22 @@ static struct verdict whole(struct input *input, struct outgoing *message)
     if (v.status != STATUS_DONE) {
         reference_drop(&message->big);
     }
+    return v;
+}
+
+/* Everything as one message: in memory while it is short, in a memfd when it is not. */
+static struct verdict whole(struct input *input, struct outgoing *message)
+{
+    struct verdict v = verdict_done();
+
+    while (!input->ended && input->end < LONG && v.status == STATUS_DONE) {
+        v = fill(input, WAIT_MORTAL);
+    }
+    if (v.status == STATUS_DONE && !input->ended) {
+        return spill(input, message);
+    }
+    message->content = input->buffer;
+    message->length = input->end;
     return v;
 }
 
@@ -114,22 +162,6 @@ static struct verdict operand(struct input *input, struct outgoing *message)
 bool input_is_last(const struct input *input)
 {
     return input->cut == CUT_WHOLE || (input->cut == CUT_OPERANDS && input->count == 0);
-}
-
-bool input_is_ready(struct input *input)
-{
-    if (input->item > 0 || input->cut == CUT_WHOLE || input->cut == CUT_OPERANDS) {
-        return input->item > 0;
-    }
-    if (input->cut == CUT_SIZE) {
-        input->item = input->end - input->start >= input->size ? input->size : 0;
-    } else if (input->looked < input->end) {
-        char *from = input->buffer + input->looked;
-        char *end = memchr(from, input->cut == CUT_NULL ? '\0' : '\n', input->end - input->looked);
-        input->looked = end == NULL ? input->end : (size_t)(end + 1 - input->buffer);
-        input->item = end == NULL ? 0 : input->looked - input->start;
-    }
-    return input->item > 0;
 }
 
 void input_add_lines(struct input *input, struct batch *batch)
@@ -172,6 +204,10 @@ struct verdict input_next(struct input *input, struct outgoing *message, bool *t
     while (!input_is_ready(input) && !input->ended) {
         if (input->trouble.status != STATUS_DONE) {
             return input->trouble;
+        }
+        if (input->end - input->start >= LONG && input->cut != CUT_SIZE) {
+            *there = true;
+            return spill(input, message);
         }
         v = fill(input, WAIT_MORTAL);
         if (v.status != STATUS_DONE) {

@@ -16,10 +16,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* As much as one call moves: what a pipe can grow to without privilege. */
-#define CHUNK ((size_t)1 << 20)
-/* Bytes that are copied at once. */
-#define COPY ((size_t)65536)
 /* How long -n waits for another sender, and how long a reader is given before we watch the name. */
 #define GRACE  MILLISECONDS(100)
 #define PROMPT MILLISECONDS(2)
@@ -50,23 +46,8 @@ static struct verdict survey(struct stream *stream, int end, int fd)
         return verdict_errno("cannot look at standard input or output", errno);
     }
     stream->is_file = S_ISREG(there.st_mode);
-    stream->direct = is_quick(&there);
+    stream->relay.direct = is_quick(&there);
     return there.st_dev == here.st_dev && there.st_ino == here.st_ino ? same_end : verdict_done();
-}
-
-static bool has_relay(struct relay *relay)
-{
-    if (relay->pipe[1] == 0) {
-        relay->bytes = malloc(COPY);
-        if (relay->bytes == NULL || pipe2(relay->pipe, O_CLOEXEC) == -1) {
-            relay->pipe[1] = 0;
-            return false;
-        }
-        mailbox_grow(relay->pipe[1], CHUNK);
-        /* Who has many pipes gets small ones. */
-        relay->room = (size_t)fcntl(relay->pipe[1], F_GETPIPE_SZ);
-    }
-    return true;
 }
 
 static struct verdict late(bool started)
@@ -92,43 +73,6 @@ static struct verdict leave(struct stream *stream, const struct sender *sender, 
     return v;
 }
 
-/* Reads input into the empty relay. Bytes, 0 at the end, or -1 and errno. */
-static ssize_t fill(struct relay *relay, int input)
-{
-    if (!has_relay(relay)) {
-        return -1;
-    }
-    if (!relay->copies) {
-        ssize_t got = splice(input, NULL, relay->pipe[1], NULL, CHUNK, 0);
-        if (got != -1 || errno != EINVAL) {
-            return got;
-        }
-        relay->copies = true;
-    }
-    ssize_t got = read(input, relay->bytes, relay->room < COPY ? relay->room : COPY);
-    return got > 0 ? write(relay->pipe[1], relay->bytes, (size_t)got) : got;
-}
-
-/*
- * Moves some bytes into the mailbox. How many, 0 at the end of the input, or -1 and errno.
- *
- * Always through the relay, even from a file: the kernel holds a pipe's mutex while it reads a file into it,
- * and with the mailbox's own the receiver would stand still meanwhile. This way both work at once.
- */
-static ssize_t push(struct relay *relay, int input, int fd)
-{
-    if (relay->held == 0) {
-        ssize_t got = fill(relay, input);
-        if (got <= 0) {
-            return got;
-        }
-        relay->held = (size_t)got;
-    }
-    ssize_t moved = splice(relay->pipe[0], NULL, fd, NULL, relay->held, SPLICE_F_NONBLOCK);
-    relay->held -= moved > 0 ? (size_t)moved : 0;
-    return moved;
-}
-
 /* Whether `input`, which is ready to be read, has nothing more. Where that cannot be told it is false. */
 static bool is_at_end(int input)
 {
@@ -147,7 +91,7 @@ static struct verdict lost_reader(struct stream *stream, struct sender *sender, 
 
     if (stream->passed == 0) {
         struct verdict v = sender_reopen(sender);
-        mailbox_grow(sender->fd, CHUNK);
+        mailbox_grow(sender->fd, RELAY_CHUNK);
         return v;
     }
     while (peek_count(sender->fd) == 0 && stream->relay.held == 0) {
@@ -217,7 +161,7 @@ static struct verdict push_all(struct stream *stream, struct sender *sender, int
         if (!stream->is_file && stream->relay.held == 0) {
             v = wait_to_push(stream, sender, input);
         }
-        ssize_t moved = v.status == STATUS_DONE ? push(&stream->relay, input, sender->fd) : -1;
+        ssize_t moved = v.status == STATUS_DONE ? relay_in(&stream->relay, input, sender->fd) : -1;
         if (v.status != STATUS_DONE) {
             return v;
         }
@@ -263,7 +207,7 @@ static struct verdict push_now(struct stream *stream, const struct sender *sende
         }
         ssize_t written = write(sender->fd, piece, (size_t)got);
         if (written == -1 && errno == EAGAIN) {
-            mailbox_grow(sender->fd, CHUNK);
+            mailbox_grow(sender->fd, RELAY_CHUNK);
             written = write(sender->fd, piece, (size_t)got);
         }
         if (written == -1) {
@@ -315,68 +259,12 @@ struct verdict stream_send(struct stream *stream, const char *path, int input)
     if (stream->nonblock) {
         return push_now(stream, &sender, input);
     }
-    mailbox_grow(sender.fd, CHUNK);
+    mailbox_grow(sender.fd, RELAY_CHUNK);
     wait_interrupt(stream->until);
     return push_all(stream, &sender, input);
 }
 
 /* --- receiving ------------------------------------------------------------------------------------------ */
-
-/* Writes what is in the relay to `output`. How many bytes, or -1 and errno. */
-static ssize_t empty(struct relay *relay, int output)
-{
-    if (!relay->copies) {
-        ssize_t moved = splice(relay->pipe[0], NULL, output, NULL, relay->held, 0);
-        if (moved != -1 || errno != EINVAL) {
-            return moved;
-        }
-        relay->copies = true;
-    }
-    if (relay->at == relay->end) {
-        ssize_t got = read(relay->pipe[0], relay->bytes, COPY);
-        if (got <= 0) {
-            return got;
-        }
-        relay->at = 0;
-        relay->end = (size_t)got;
-    }
-    ssize_t written = write(output, relay->bytes + relay->at, relay->end - relay->at);
-    relay->at += written > 0 ? (size_t)written : 0;
-    return written;
-}
-
-/*
- * Moves some bytes out of the mailbox. How many, 0 at the end of the stream, or -1 and errno. Through the
- * relay go copies; only what has been written is then taken out of the mailbox.
- */
-static ssize_t pull(struct stream *stream, int fd, int output)
-{
-    struct relay *relay = &stream->relay;
-
-    if (stream->direct) {
-        ssize_t moved = splice(fd, NULL, output, NULL, CHUNK, SPLICE_F_NONBLOCK);
-        if (moved != -1 || errno != EINVAL) {
-            return moved;
-        }
-        stream->direct = false;
-    }
-    if (!has_relay(relay)) {
-        return -1;
-    }
-    if (relay->held == 0) {
-        ssize_t seen = tee(fd, relay->pipe[1], CHUNK, SPLICE_F_NONBLOCK);
-        if (seen <= 0) {
-            return seen;
-        }
-        relay->held = (size_t)seen;
-    }
-    ssize_t moved = empty(relay, output);
-    if (moved > 0) {
-        relay->held -= (size_t)moved;
-        consume_nothing(fd, (size_t)moved);
-    }
-    return moved;
-}
 
 static bool hung_up(int fd)
 {
@@ -411,7 +299,7 @@ static struct verdict pull_all(struct stream *stream, struct receiver *receiver,
         if (deadline_passed(stream->until)) {
             return late(stream->passed > before);
         }
-        ssize_t moved = pull(stream, receiver->fd, output);
+        ssize_t moved = relay_out(&stream->relay, receiver->fd, output);
         if (moved == 0) {
             return v;
         }
@@ -465,7 +353,7 @@ struct verdict stream_receive(struct stream *stream, const char *path, int outpu
             v = await_stream(stream, &receiver);
         }
         if (v.status == STATUS_DONE) {
-            mailbox_grow(receiver.fd, CHUNK);
+            mailbox_grow(receiver.fd, RELAY_CHUNK);
             wait_interrupt(stream->until);
             v = pull_all(stream, &receiver, output);
             if (stream->until != DEADLINE_NEVER) {

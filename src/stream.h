@@ -14,22 +14,12 @@
 
 #include "deadline.h"
 #include "progress.h"
+#include "relay.h"
 #include "status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* A pipe of our own between a mailbox and what must not be spliced to it directly. */
-struct relay {
-    int pipe[2]; /* 0, 0 before the first use */
-    size_t room; /* bytes that its buffers hold at least */
-    size_t held; /* bytes on their way through it */
-    bool copies; /* the other end does not know splice(2) at all */
-    unsigned char *bytes;
-    size_t at; /* what has been copied out of the pipe lies from here ... */
-    size_t end;
-};
 
 struct stream {
     deadline until;
@@ -42,7 +32,6 @@ struct stream {
     uint64_t read;   /* of those that went into it, how many have been read by somebody */
     bool ended;      /* the input has nothing more */
     bool is_file;    /* the input never keeps us waiting */
-    bool direct;     /* the output is spliced to without a relay */
     struct relay relay;
 };
 

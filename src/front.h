@@ -1,0 +1,38 @@
+/*
+ * front: finds out what stands at the front of a mailbox: a message, the beginning of one, or damage.
+ *
+ * Damage is skipped here, and a raw line that is longer than the pipe is read into memory, since nothing more
+ * can come before that. Everything else stays where it is. What waits here ends as receiver.h has it.
+ * Descriptors and buffers are the receiver's.
+ */
+#ifndef FIFO_FRONT_H
+#define FIFO_FRONT_H
+
+#include "message.h"
+#include "receiver.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What one step towards a message led to. */
+enum step {
+    STEP_MESSAGE, /* it is in hand */
+    STEP_AGAIN,   /* look again */
+    STEP_END,     /* the verdict says why */
+};
+
+/*
+ * Looks at the front of the FIFO, with both locks held. STEP_MESSAGE: *message is in hand. STEP_AGAIN:
+ * nothing whole was there; the locks may have been given back. STEP_END: *v says why, as receiver_next() has
+ * it.
+ */
+enum step front_find(struct receiver *receiver, struct message *message, struct verdict *v);
+
+/*
+ * Whether no process has the other end open any more, for a FIFO that had a writer since we opened it, and
+ * what we have `seen`, so many bytes, is all it left. poll(2), FIONREAD.
+ */
+bool front_is_all(const struct receiver *receiver, size_t seen);
+
+#endif
