@@ -90,14 +90,15 @@ bench: all $(BENCH_PROGRAMS:%=$(BENCH)/%)
 	PATH=$(abspath $(BIN)):$(abspath $(BENCH)):$$PATH RUNS=$(if $(filter command%,$(origin RUNS)),$(RUNS)) \
 	    tests/bench/bench.bash
 
+BENCH_SOURCES = $(wildcard tests/bench/*.c)
 SCRIPTS = .ci/run $(wildcard tests/*.bash tests/*.bats tests/*/*.bash tests/*/*.bats)
 lint:
-	clang-format --dry-run -Werror src/*.c src/*.h
-	gcc $(FEATURES) $(WARNINGS) -Werror -O2 -fsyntax-only $(SOURCES)
-	clang $(FEATURES) $(WARNINGS) -Werror -fsyntax-only $(SOURCES)
-	clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- $(FEATURES)
+	clang-format --dry-run -Werror src/*.c src/*.h $(BENCH_SOURCES) tests/bench/*.h
+	gcc $(FEATURES) $(WARNINGS) -Werror -O2 -fsyntax-only $(SOURCES) $(BENCH_SOURCES)
+	clang $(FEATURES) $(WARNINGS) -Werror -fsyntax-only $(SOURCES) $(BENCH_SOURCES)
+	clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) $(BENCH_SOURCES) -- $(FEATURES)
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	    --suppress=missingIncludeSystem $(filter-out -std=%,$(FEATURES)) src
+	    --suppress=missingIncludeSystem $(filter-out -std=%,$(FEATURES)) src tests/bench
 	shellcheck -x $(SCRIPTS)
 	mandoc -Tlint -Wwarning $(MANUALS)
 

@@ -36,7 +36,7 @@ static bool is_quick(const struct stat *file)
            (S_ISCHR(file->st_mode) && major(file->st_rdev) == MAJOR_MEMORY);
 }
 
-/* Chooses the way, and refuses to send a mailbox into itself. */
+/* Chooses the way, makes it wide, and refuses to send a mailbox into itself. */
 static struct verdict survey(struct stream *stream, int end, int fd)
 {
     struct stat there;
@@ -44,6 +44,9 @@ static struct verdict survey(struct stream *stream, int end, int fd)
 
     if (fstat(end, &there) == -1 || fstat(fd, &here) == -1) {
         return verdict_errno("cannot look at standard input or output", errno);
+    }
+    if (S_ISFIFO(there.st_mode)) {
+        mailbox_grow(end, RELAY_CHUNK);
     }
     stream->is_file = S_ISREG(there.st_mode);
     stream->relay.direct = is_quick(&there);

@@ -1,0 +1,57 @@
+#!/bin/bash
+# How fast the commands are, beside other programs that are installed: see README.md. `make bench` calls it.
+#
+# QUICK=1               makes the works small
+# RUNS=N                how often each is done
+# WORKS="WORK ..."      which of bulk, lines, oneshot, rendezvous, sizes and waiters
+# WITHOUT="PROGRAM ..." takes these peers for missing
+# LIMIT=SEC             how long a single run may take
+# INTO=FILE             writes the results between the markers in a Markdown file, and draws the plot
+# PLOT=FILE             where to, as SVG
+#
+# Status 0: everything ran, targets reached or not.
+set -u
+BENCH=$(cd "$(dirname "$0")" && pwd)
+INTO=${INTO:+$(realpath "$INTO")}
+PLOT=$(realpath -m "${PLOT:-$BENCH/throughput.svg}")
+export LC_ALL=C
+for part in lib servers bulk lines oneshot sizes waiters report; do
+    # shellcheck source-path=SCRIPTDIR disable=SC1090
+    . "$BENCH/$part.bash"
+done
+
+PIDS=()
+SPACE=$(mktemp -d /dev/shm/fifo-bench.XXXXXXXX) || exit 2
+clean_up() {
+    local pid
+    for pid in "${PIDS[@]}"; do
+        end "$pid"
+    done
+    rm -rf "$SPACE"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+cd "$SPACE" || exit 2
+RESULTS=$SPACE/results
+
+start_mosquitto
+start_redis
+for work in ${WORKS:-bulk lines oneshot rendezvous sizes waiters}; do
+    case $work in
+        lines) many_lines ;;
+        bulk | oneshot | rendezvous | sizes | waiters) "$work" ;;
+        *) echo "no such work: $work" >&2 && exit 2 ;;
+    esac
+done
+
+machine
+echo
+table text
+echo
+targets
+if [ -n "$INTO" ]; then
+    plot "$PLOT" || FAILED=1
+    write_into "$INTO" || FAILED=1
+fi
+exit "$FAILED"

@@ -1,0 +1,5 @@
+/* The least that can be started. */
+int main(void)
+{
+    return 0;
+}

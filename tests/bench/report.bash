@@ -1,0 +1,110 @@
+# shellcheck shell=bash
+# What came out: the machine, the table, the targets; and the same for the README.
+
+# version_of PROGRAM
+version_of() {
+    case $1 in
+        mosquitto) timeout 5 mosquitto -h | sed -n '1s/.* //p' ;;
+        redis-server) timeout 5 redis-cli --version | sed 's/.* //' ;;
+        socat) timeout 5 socat -V | sed -n 's/^socat version \([^ ]*\).*/\1/p' ;;
+        nanocat) timeout 5 dpkg-query -W -f '${Version}' nanomsg-utils 2>/dev/null || echo '(version unknown)' ;;
+        *) timeout 5 "$1" --version | sed -n '1s/^[^0-9]*\([0-9][^ ,(]*\).*/\1/p' ;;
+    esac
+}
+
+machine() {
+    local program versions=
+    for program in cat pv socat mosquitto redis-server nanocat bash; do
+        if available "$program"; then
+            versions+=", $program $(version_of "$program" 2>/dev/null)"
+        else
+            versions+=", no $program"
+        fi
+    done
+    printf '%s, %s cores, %s memory, Linux %s, %s; %s%s; %s runs of each%s\n' \
+        "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
+        "$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)" "$(uname -r)" \
+        "$(date -u +%Y-%m-%d)" "$(fifo-send --version)" "$versions" "$RUNS" \
+        "${QUICK:+; QUICK: the works are a twentieth}"
+}
+
+table() { awk -v style="$1" -f "$BENCH/median.awk" -f "$BENCH/report.awk" "$RESULTS"; }
+
+# ratio SECTION A B: the cost of A by the cost of B.
+ratio() {
+    awk -v a="$(cost "$1" "$2")" -v b="$(cost "$1" "$3")" 'BEGIN { if (a != "" && b != "") printf "%.3g", a / b }'
+}
+
+# target TEXT RELATION NUMBER MEASURED
+target() {
+    local met='not reached'
+    if [ -z "$4" ]; then
+        echo "target $1 $2 $3: not measured"
+        return
+    fi
+    ! awk "BEGIN { exit !($4 $2 $3) }" || met=reached
+    echo "target $1 $2 $3: $met: $4"
+}
+
+targets() {
+    target 'bulk to /dev/null: speed, by that of cat' '>=' 10 "$(ratio bulk-null cat ours)"
+    target 'bulk to /dev/null: speed, by that of the splice loop' '>=' 0.9 "$(ratio bulk-null splice ours)"
+    target 'lines of 100 bytes, -l to -f: rate, by that of mosquitto' '>=' 20 "$(ratio lines-100 mosquitto follow)"
+    target 'lines of 100 bytes, -l to -f: rate, by that of cat' '>=' 0.5 "$(ratio lines-100 cat follow)"
+    target 'one-shot pair: time, by that of echo and head' '<=' 0.75 "$(ratio oneshot ours echo)"
+    target 'one-shot send: time, by that of the empty program' '<=' 1.3 "$(ratio send ours floor)"
+    target 'private dirty memory of a waiting sender, KiB' '<' 1024 "$(cost memory senders-1)"
+    target 'private dirty memory of a waiting receiver, KiB' '<' 1024 "$(cost memory receivers-1)"
+}
+
+# plot FILE: throughput by size, as SVG; sets PLOTTED.
+PLOTTED=
+plot() {
+    local key size value
+    # Nothing to plot with some of the WORKS.
+    grep -q '^size-' "$RESULTS" || return 0
+    if ! available gnuplot; then
+        echo 'no gnuplot: no plot' >&2
+        return
+    fi
+    for key in ours cat mosquitto redis; do
+        while read -r size; do
+            value=$(cost "size-$size" "$key")
+            [ -z "$value" ] || awk -v size="$size" -v cost="$value" 'BEGIN { print size, 1e9 / cost }'
+        done < <(sed -n 's/^size-\([0-9]*\)\t.*/\1/p' "$RESULTS" | sort -nu) >"$key.dat"
+    done
+    timeout 30 gnuplot -e "output = '$1'" "$BENCH/throughput.gp" && PLOTTED=1
+}
+
+# markdown FILE: all of it, as it goes into FILE.
+markdown() {
+    machine
+    printf '\nThe ratio is to ours; above 1, ours is faster.\n\n'
+    table markdown
+    echo
+    awk -f "$BENCH/median.awk" -f "$BENCH/sizes.awk" "$RESULTS"
+    if [ -n "$PLOTTED" ]; then
+        printf '\n![Throughput by size of the messages](%s)\n' "$(realpath --relative-to "$(dirname "$1")" "$PLOT")"
+    fi
+    printf '\n```text\n'
+    targets
+    echo '```'
+}
+
+# write_into FILE: between its markers.
+write_into() {
+    markdown "$1" >report.md
+    awk '
+        /^<!-- bench: begin -->$/ && !begun {
+            begun = hidden = 1
+            print $0 "\n"
+            while ((getline line <"report.md") > 0)
+                print line
+            print ""
+        }
+        /^<!-- bench: end -->$/ && hidden { ended = 1; hidden = 0 }
+        !hidden
+        END { exit !ended }
+    ' "$1" >written || { echo "$1: no lines <!-- bench: begin --> and <!-- bench: end -->" >&2 && return 1; }
+    cat written >"$1"
+}
