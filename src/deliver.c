@@ -260,10 +260,11 @@ static size_t last_of_quota(const struct sender *sender, const struct batch *bat
 }
 
 /*
- * Puts frames of the batch into the empty FIFO in one go, as many as the quota allows. Returns the index
- * behind the last one; `from` if there was no room, no reader, or a raw writer in the way.
+ * Puts frames of the batch into the empty FIFO in one go, as many as the quota allows. *end is the index
+ * behind the last one; `from` if there was no room, no reader, or a raw writer in the way. False: a part of
+ * them is there, and cannot be taken out.
  */
-static size_t put_batch(struct sender *sender, const struct batch *batch, size_t from)
+static bool put_batch(struct sender *sender, const struct batch *batch, size_t from, size_t *end)
 {
     struct stage *stage = &sender->stage;
     size_t to = last_of_quota(sender, batch, from);
@@ -284,15 +285,21 @@ static size_t put_batch(struct sender *sender, const struct batch *batch, size_t
         to = piece;
         put = written > 0 ? (size_t)written : 0;
     }
+    *end = to;
     bool whole = put == batch_start(batch, to) - start;
     if (whole && (batch->unit > 0 || peek_count(sender->fd) == put)) {
-        return to;
+        return true;
+    }
+    *end = whole ? to : from;
+    if (put == 0) {
+        return true;
     }
     /* Cut short, or not alone: is what a raw writer has left in front of it a whole line? */
-    if (put > 0 && recall_piece(sender, batch->bytes + start, put, whole)) {
-        return from;
+    if (recall_piece(sender, batch->bytes + start, put, whole) == WITHDRAWN) {
+        *end = from;
+        return true;
     }
-    return whole ? to : from;
+    return whole;
 }
 
 /* Sends one message of the batch as if it were none. *at moves on if it has been taken. */
@@ -326,7 +333,10 @@ static struct verdict deliver_some(struct sender *sender, const struct batch *ba
 {
     struct flight flight = {.batch = batch, .from = *at};
 
-    flight.to = put_batch(sender, batch, *at);
+    if (!put_batch(sender, batch, *at, &flight.to)) {
+        return verdict(STATUS_UNCERTAIN,
+                       "another program filled it without locking, and a part of the message is in it");
+    }
     if (flight.to == *at) {
         return deliver_one(sender, batch, at);
     }
@@ -354,6 +364,7 @@ struct verdict deliver_batch(struct sender *sender, const struct batch *batch, s
 
     sender->quota += sender->quota == 0 ? 1 : 0;
     for (*taken = 0; *taken < batch->count && v.status == STATUS_DONE;) {
+        size_t before = *taken;
         v = sender_meet(sender);
         if (v.status != STATUS_DONE) {
             return v;
@@ -364,6 +375,8 @@ struct verdict deliver_batch(struct sender *sender, const struct batch *batch, s
         } else {
             v = deliver_one(sender, batch, taken);
         }
+        progress_add(sender->progress, batch_start(batch, *taken) - batch_start(batch, before),
+                     *taken - before);
         if (v.status == STATUS_DONE && *taken < batch->count) {
             sender_release(sender);
         }

@@ -22,6 +22,7 @@ struct options {
     bool raw;
     size_t size;
     size_t max_size;
+    bool limited; /* --max-size was given */
     bool exclusive;
     bool peek;
     bool keep;
@@ -62,6 +63,9 @@ static void check(struct options *options)
                          options->command != NULL)) {
         cli_usage("-R excludes -c, -0, -s, --peek and COMMAND");
     }
+    if (options->raw && options->limited) {
+        cli_usage("-R excludes --max-size: there are no messages");
+    }
     if (options->null && (options->size > 0 || options->command != NULL)) {
         cli_usage("-0 excludes -s and COMMAND");
     }
@@ -93,6 +97,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_MAX_SIZE:
         options->max_size = cli_size("--max-size", argument);
+        options->limited = true;
         return 0;
     case 'x':
         options->exclusive = true;
@@ -344,7 +349,9 @@ int main(int argc, char **argv)
     struct options options = {.max_size = DEFAULT_MAX_SIZE};
 
     cli_parse(argc, argv, &argp, ARGP_IN_ORDER, &options);
-    if (options.common.shown != PROGRESS_NEVER) {
+    /* What is printed, and what is drawn, would get into each other's way. */
+    bool printed_there = options.common.shown == PROGRESS_AUTO && isatty(STDOUT_FILENO);
+    if (options.common.shown != PROGRESS_NEVER && !printed_there) {
         progress_start(&options.common.progress, options.common.shown,
                        options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES, -1);
     }

@@ -168,21 +168,18 @@ static struct verdict next(struct stock *stock)
 }
 
 /* Sends the batch or, if there is none, the message. *sent grows by what has been taken. */
-static struct verdict send_stock(struct options *options, struct sender *sender, struct stock *stock,
-                                 unsigned long *sent)
+static struct verdict send_stock(struct sender *sender, struct stock *stock, unsigned long *sent)
 {
-    struct progress *progress = &options->common.progress;
     struct batch *batch = &stock->batch[stock->current];
     size_t taken = 1;
     struct verdict v;
 
     if (batch->count > 0) {
         v = deliver_batch(sender, batch, &taken);
-        progress_add(progress, batch_start(batch, taken), taken);
     } else {
         v = deliver(sender, &stock->message);
         taken = v.status == STATUS_DONE ? 1 : 0;
-        progress_add(progress, stock->message.length, taken);
+        progress_add(sender->progress, stock->message.length, taken);
         reference_drop(&stock->message.big);
         stock->pending = false;
     }
@@ -202,7 +199,7 @@ static struct verdict send_all(struct options *options, struct sender *sender, s
             v = sender_open(sender, options->mailbox);
         }
         if (there && v.status == STATUS_DONE) {
-            v = send_stock(options, sender, stock, &sent);
+            v = send_stock(sender, stock, &sent);
         }
         if (v.status != STATUS_DONE || !there) {
             cli_tell(&options->common, options->mailbox, "%lu taken%s", sent,
@@ -243,6 +240,7 @@ static struct verdict run(struct options *options)
         .until = options->common.until,
         .nonblock = options->common.nonblock,
         .exclusive = options->exclusive,
+        .progress = &options->common.progress,
         .meanwhile = fill_other,
         .context = &stock,
     };
@@ -274,7 +272,9 @@ int main(int argc, char **argv)
     struct options options = {0};
 
     cli_parse(argc, argv, &argp, 0, &options);
-    if (options.common.shown != PROGRESS_NEVER) {
+    /* What is typed, and what is drawn, would get into each other's way. */
+    bool typed = options.count == 0 && options.common.shown == PROGRESS_AUTO && isatty(STDIN_FILENO);
+    if (options.common.shown != PROGRESS_NEVER && !typed) {
         progress_start(&options.common.progress, options.common.shown,
                        options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES,
                        options.count > 0 ? -1 : STDIN_FILENO);

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define CHUNK ((size_t)256 * 1024)
@@ -24,8 +26,16 @@ static long read_some(void *argument)
     return read(request->fd, request->buffer, request->length);
 }
 
-/* Reads on into the buffer. One byte of room always stays, for a newline behind the last item. */
-static struct verdict fill(struct input *input, int flags)
+static long wait_for_some(void *argument)
+{
+    struct request *request = argument;
+    struct pollfd end = {.fd = request->fd, .events = POLLIN};
+    return poll(&end, 1, -1);
+}
+
+/* Makes room behind what is in the buffer. One byte of it always stays, for a newline behind the last item.
+ */
+static bool make_room(struct input *input)
 {
     if (input->start > 0) {
         memmove(input->buffer, input->buffer + input->start, input->end - input->start);
@@ -37,24 +47,64 @@ static struct verdict fill(struct input *input, int flags)
         size_t room = 2 * input->room + 2 * CHUNK;
         char *buffer = realloc(input->buffer, room);
         if (buffer == NULL) {
-            return verdict_errno("cannot keep the input", errno);
+            return false;
         }
         input->buffer = buffer;
         input->room = room;
     }
-    struct request request = {input->fd, input->buffer + input->end, CHUNK};
-    long got;
-    do {
-        if (wait_call(read_some, &request, &got, input->until, flags) == WAKE_DEADLINE) {
-            return verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
-        }
-    } while (got == -1 && errno == EINTR);
+    return true;
+}
+
+static struct verdict add(struct input *input, ssize_t got)
+{
     if (got == -1) {
         return verdict_errno("cannot read standard input", errno);
     }
     input->ended = got == 0;
     input->end += (size_t)got;
     return verdict_done();
+}
+
+/* Reads on into the buffer. */
+static struct verdict fill(struct input *input)
+{
+    if (!make_room(input)) {
+        return verdict_errno("cannot keep the input", errno);
+    }
+    struct request request = {input->fd, input->buffer + input->end, CHUNK};
+    for (;;) {
+        long got;
+        enum wake wake = wait_call(read_some, &request, &got, input->until, WAIT_MORTAL);
+        if (wake == WAKE_DONE && got == -1 && errno == EAGAIN) {
+            wake = wait_call(wait_for_some, &request, &got, input->until, WAIT_MORTAL);
+            got = -1;
+            errno = EINTR;
+        }
+        if (wake == WAKE_DEADLINE) {
+            return verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
+        }
+        if (got != -1 || errno != EINTR) {
+            return add(input, got);
+        }
+    }
+}
+
+/*
+ * The same without waiting: does nothing where that might be needed. Not poll(2) and then a read(2): whoever
+ * else has this input could take it in between.
+ */
+static struct verdict fill_now(struct input *input)
+{
+    struct stat file;
+    bool regular = fstat(input->fd, &file) == 0 && S_ISREG(file.st_mode);
+
+    if (!make_room(input)) {
+        return verdict_errno("cannot keep the input", errno);
+    }
+    struct iovec part = {input->buffer + input->end, CHUNK};
+    ssize_t got = regular ? readv(input->fd, &part, 1) : preadv2(input->fd, &part, 1, -1, RWF_NOWAIT);
+    bool later = got == -1 && (errno == EAGAIN || errno == EINTR || errno == EOPNOTSUPP || errno == EINVAL);
+    return later ? verdict_done() : add(input, got);
 }
 
 bool input_is_ready(struct input *input)
@@ -102,7 +152,7 @@ static struct verdict spill(struct input *input, struct outgoing *message)
         if (last || input->ended) {
             break;
         }
-        v = fill(input, WAIT_MORTAL);
+        v = fill(input);
     }
     input->item = 0;
     /* The NUL that the last item may lack. */
@@ -128,7 +178,7 @@ static struct verdict whole(struct input *input, struct outgoing *message)
     struct verdict v = verdict_done();
 
     while (!input->ended && input->end < LONG && v.status == STATUS_DONE) {
-        v = fill(input, WAIT_MORTAL);
+        v = fill(input);
     }
     if (v.status == STATUS_DONE && !input->ended) {
         return spill(input, message);
@@ -175,13 +225,11 @@ void input_add_lines(struct input *input, struct batch *batch)
 
 bool input_prefetch(struct input *input)
 {
-    struct pollfd end = {.fd = input->fd, .events = POLLIN};
-
     if (input->cut == CUT_WHOLE || input->cut == CUT_OPERANDS) {
         return false;
     }
-    if (!input_is_ready(input) && !input->ended && poll(&end, 1, 0) == 1) {
-        input->trouble = fill(input, 0);
+    if (!input_is_ready(input) && !input->ended) {
+        input->trouble = fill_now(input);
     }
     return input_is_ready(input) || input->ended || input->trouble.status != STATUS_DONE;
 }
@@ -209,7 +257,7 @@ struct verdict input_next(struct input *input, struct outgoing *message, bool *t
             *there = true;
             return spill(input, message);
         }
-        v = fill(input, WAIT_MORTAL);
+        v = fill(input);
         if (v.status != STATUS_DONE) {
             return v;
         }

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -74,4 +75,67 @@ int peek_at(struct peek *peek, int fd, size_t most)
     }
     peek->all = peek->length == there;
     return 0;
+}
+
+/* Up to PIPE_BUF bytes lie in one or two pages: a read(2) that faults nowhere takes all of them or none. */
+static bool take_few(int fd, const unsigned char *expected, size_t length, int back)
+{
+    unsigned char got[PIPE_BUF];
+    ssize_t count;
+
+    memset(got, 0, sizeof got);
+    do {
+        count = read(fd, got, length);
+    } while (count == -1 && errno == EINTR);
+    bool same = count == (ssize_t)length && memcmp(got, expected, length) == 0;
+    if (!same && count > 0 && back != -1) {
+        (void)!write(back, got, (size_t)count);
+    }
+    return same;
+}
+
+/* Reads what is in the private pipe, and says whether it is `expected`. */
+static bool compare(const struct peek *peek, const unsigned char *expected, size_t length)
+{
+    static unsigned char slice[8 * PIPE_BUF];
+    bool same = true;
+
+    while (length > 0) {
+        ssize_t got = read(peek->pipe[0], slice, length < sizeof slice ? length : sizeof slice);
+        if (got <= 0) {
+            return false;
+        }
+        same = same && memcmp(slice, expected, (size_t)got) == 0;
+        expected += got;
+        length -= (size_t)got;
+    }
+    return same;
+}
+
+bool peek_take(struct peek *peek, int fd, const unsigned char *expected, size_t length, int back)
+{
+    int copy[2];
+
+    if (length <= PIPE_BUF) {
+        return take_few(fd, expected, length, back);
+    }
+    ssize_t moved = splice(fd, NULL, peek->pipe[1], NULL, length, SPLICE_F_NONBLOCK);
+    if (moved <= 0) {
+        return false;
+    }
+    /* For the case that they are others', a copy that can be moved back whole. */
+    bool copied = false;
+    if (back != -1 && pipe2(copy, O_CLOEXEC | O_NONBLOCK) == 0) {
+        (void)fcntl(copy[1], F_SETPIPE_SZ, fcntl(peek->pipe[1], F_GETPIPE_SZ));
+        copied = tee(peek->pipe[0], copy[1], (size_t)moved, SPLICE_F_NONBLOCK) == moved;
+    }
+    bool same = compare(peek, expected, (size_t)moved) && moved == (ssize_t)length;
+    if (copied && !same) {
+        (void)splice(copy[0], NULL, back, NULL, (size_t)moved, SPLICE_F_NONBLOCK);
+    }
+    if (copied) {
+        close(copy[0]);
+        close(copy[1]);
+    }
+    return same;
 }

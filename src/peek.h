@@ -26,6 +26,14 @@ struct peek {
  */
 int peek_at(struct peek *peek, int fd, size_t most);
 
+/*
+ * Takes the first `length` bytes of the FIFO, which the last looks have shown to be `expected`, and compares
+ * them. All or nothing, whoever kills us: they leave the FIFO in one step, before any memory of ours is
+ * touched that a fault could keep us from. False: a raw reader was faster. What came instead is written to
+ * `back`, unless that is -1.
+ */
+bool peek_take(struct peek *peek, int fd, const unsigned char *expected, size_t length, int back);
+
 /* The number of bytes the FIFO holds. FIONREAD of ioctl(2), see pipe(7); either end will do. */
 size_t peek_count(int fd);
 

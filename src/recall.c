@@ -1,7 +1,7 @@
 #include "recall.h"
 
-#include "consume.h"
-
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,8 +36,10 @@ static size_t step(const struct peek *peek, size_t at, size_t unit)
     struct message message;
     size_t rest = peek->length - at;
 
+    /* Behind an odd number of bytes, what a raw reader has left of the first, they are in place from the
+     * back. */
     if (unit > 0) {
-        return at + (unit < rest ? unit : rest);
+        return at + (rest % unit > 0 ? rest % unit : unit);
     }
     message_find(peek->bytes + at, rest, true, &message);
     return message.frame > 0 && message.frame < rest ? at + message.frame : peek->length;
@@ -112,26 +114,17 @@ static void find(struct sender *sender, int fd, const struct batch *batch, size_
     }
 }
 
-/* Reads everything that was seen, and only that. What came instead, if a raw reader interfered, goes back. */
-static bool read_all(const struct sender *sender, int fd)
+/* Takes everything that was seen, and only that. */
+static bool read_all(struct sender *sender, int fd)
 {
-    const struct peek *peek = &sender->peek;
-    unsigned char *bytes = malloc(peek->length);
-    size_t got = bytes == NULL ? 0 : consume(fd, bytes, peek->length);
-    bool same = bytes != NULL && got == peek->length && memcmp(bytes, peek->bytes, got) == 0;
-
-    if (!same && got > 0) {
-        (void)!write(sender->fd, bytes, got);
-    }
-    free(bytes);
-    return same;
+    return peek_take(&sender->peek, fd, sender->peek.bytes, sender->peek.length, sender->fd);
 }
 
 /*
  * As with a single message, what belongs to others is written again first and read then: whoever kills us in
  * between, it is there twice rather than not at all.
  */
-static bool take_out(const struct sender *sender, int fd, const struct finding *finding, size_t unit)
+static bool take_out(struct sender *sender, int fd, const struct finding *finding, size_t unit)
 {
     if (!finding->certain || !finding->fits || !withdraw_is_whole(unit, finding->others, finding->length)) {
         return false;
@@ -170,28 +163,45 @@ size_t recall_left(struct sender *sender, const struct batch *batch, size_t from
     return finding.left;
 }
 
-bool recall_piece(struct sender *sender, const unsigned char *bytes, size_t length, bool whole)
+/*
+ * Puts back bytes of others that had to be taken out, whatever their number: line by line, as far as they are
+ * lines, so that those stay whole.
+ */
+static void put_back(const struct sender *sender, const unsigned char *bytes, size_t length)
 {
-    const struct peek *peek = &sender->peek;
-    struct finding finding = {.fits = true};
-
-    if (!sender->readable || peek_at(&sender->peek, sender->fd, SIZE_MAX) == -1 || !peek->all) {
-        return false;
+    for (size_t done = 0; done < length;) {
+        size_t rest = length - done;
+        size_t most = rest < PIPE_BUF ? rest : PIPE_BUF;
+        const unsigned char *newline = memrchr(bytes + done, '\n', most);
+        size_t part = most < rest && newline != NULL ? (size_t)(newline + 1 - bytes) - done : most;
+        if (write(sender->fd, bytes + done, part) == (ssize_t)part) {
+            done += part;
+        } else {
+            struct pollfd end = {.fd = sender->fd, .events = POLLOUT};
+            if (errno != EAGAIN || poll(&end, 1, 100) != 1) {
+                return; /* a raw writer has filled it again, and nobody reads */
+            }
+        }
     }
-    const unsigned char *ours = memmem(peek->bytes, peek->length, bytes, length);
+}
+
+enum withdrawal recall_piece(struct sender *sender, const unsigned char *bytes, size_t length, bool whole)
+{
+    struct peek *peek = &sender->peek;
+
+    if (!sender->readable || peek_at(peek, sender->fd, SIZE_MAX) == -1 || !peek->all) {
+        return WITHDRAW_FAILED;
+    }
+    unsigned char *ours = memmem(peek->bytes, peek->length, bytes, length);
     if (ours == NULL) {
-        return false; /* a raw reader has been quick */
+        return WITHDRAW_TAKEN; /* a raw reader has been quick */
     }
     size_t before = (size_t)(ours - peek->bytes);
-    if (whole && withdraw_is_whole(sender->unit, peek->bytes, before)) {
-        return false;
+    if ((whole && withdraw_is_whole(sender->unit, peek->bytes, before)) || !read_all(sender, sender->fd)) {
+        return WITHDRAW_FAILED;
     }
-    add_other(&finding, peek->bytes, before);
-    add_other(&finding, ours + length, peek->length - before - length);
-    if (!finding.fits || !read_all(sender, sender->fd)) {
-        return false;
-    }
-    /* What stood before goes back first. Ours follow when they may, in a form that they may have. */
-    (void)!write(sender->fd, finding.others, finding.length);
-    return true;
+    /* Ours follow when they may, in a form that they may have. */
+    put_back(sender, peek->bytes, before);
+    put_back(sender, ours + length, peek->length - before - length);
+    return WITHDRAWN;
 }

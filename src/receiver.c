@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,23 +79,27 @@ struct verdict receiver_open(struct receiver *receiver, const char *path)
     return v;
 }
 
+void receiver_give_hand(struct receiver *receiver)
+{
+    if (receiver->hand) {
+        link_give(receiver->fd, LINK_HAND);
+        receiver->hand = false;
+    }
+}
+
 void receiver_release(struct receiver *receiver, const struct message *message)
 {
     if (message->form == FORM_REFERENCE) {
         reference_unmap(message, message->content);
     }
-    if (receiver->hand) {
-        link_give(receiver->fd, LINK_HAND);
-        receiver->hand = false;
-    }
+    receiver_give_hand(receiver);
     if (receiver->turn && !receiver->exclusive) {
         link_give(receiver->fd, LINK_TURN);
         receiver->turn = false;
     }
 }
 
-/* Takes both locks. A sender has the hand lock for microseconds only, unless it was stopped right then. */
-static struct verdict take_hand(struct receiver *receiver)
+struct verdict receiver_take_hand(struct receiver *receiver)
 {
     struct verdict v = receiver_take_turn(receiver);
 
@@ -180,7 +183,7 @@ struct verdict receiver_next(struct receiver *receiver, struct message *message)
             }
             v = receiver_sleep(receiver, 0);
         } else {
-            v = take_hand(receiver);
+            v = receiver_take_hand(receiver);
             if (v.status == STATUS_DONE) {
                 step = front_find(receiver, message, &v);
             }
@@ -257,33 +260,10 @@ static bool is_still_there(struct receiver *receiver, size_t length)
            memcmp(front, receiver->peek.bytes, enough) == 0;
 }
 
-/* Where `length` bytes can be read to. NULL: no memory. */
-static unsigned char *place(struct receiver *receiver, size_t length)
-{
-    static unsigned char usual[PIPE_BUF];
-
-    if (length <= sizeof usual) {
-        return usual;
-    }
-    if (length > receiver->room) {
-        free(receiver->taken);
-        receiver->taken = malloc(length);
-        receiver->room = receiver->taken == NULL ? 0 : length;
-    }
-    return receiver->taken;
-}
-
 struct verdict receiver_take(struct receiver *receiver, size_t length)
 {
-    unsigned char *taken = place(receiver, length);
-
-    if (taken == NULL) {
-        return verdict_errno("cannot take it", ENOMEM);
-    }
-    /* One read(2): whoever kills us, all of it is taken or nothing. */
-    bool same =
-        length == 0 || (is_still_there(receiver, length) && consume(receiver->fd, taken, length) == length &&
-                        memcmp(taken, receiver->peek.bytes, length) == 0);
+    bool same = length == 0 || (is_still_there(receiver, length) &&
+                                peek_take(&receiver->peek, receiver->fd, receiver->peek.bytes, length, -1));
     return same ? verdict_done()
                 : verdict(STATUS_ERROR,
                           "another program reads this mailbox without locking, at the same time");

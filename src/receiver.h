@@ -39,8 +39,6 @@ struct receiver {
     bool watched;
     unsigned long busy; /* how many messages were asked for */
     struct peek peek;
-    unsigned char *taken; /* what a long take reads goes here */
-    size_t room;
     struct long_line line;
 };
 
@@ -52,6 +50,13 @@ struct verdict receiver_open(struct receiver *receiver, const char *path);
 
 /* Waits for our turn among the receivers: status 1 with nonblock, 124, 3 or a signal if it does not come. */
 struct verdict receiver_take_turn(struct receiver *receiver);
+
+/*
+ * The same for both locks: no sender takes anything back meanwhile. A sender has the hand lock for
+ * microseconds only, unless it was stopped right then.
+ */
+struct verdict receiver_take_hand(struct receiver *receiver);
+void receiver_give_hand(struct receiver *receiver);
 
 /*
  * Sleeps until something happens to the FIFO, which holds `seen` bytes as far as the caller knows; the caller

@@ -98,6 +98,8 @@ ssize_t relay_out(struct relay *relay, int fd, int output)
             return moved;
         }
         relay->direct = false;
+        errno = EINTR;
+        return -1;
     }
     if (!has_relay(relay)) {
         return -1;

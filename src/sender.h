@@ -14,6 +14,7 @@
 #include "mailbox.h"
 #include "message.h"
 #include "peek.h"
+#include "progress.h"
 #include "stage.h"
 #include "status.h"
 
@@ -33,9 +34,10 @@ struct sender {
     bool hand;
     bool armed;
     bool watched;
-    bool served;      /* we have had the rendezvous before */
-    deadline yielded; /* until when we do not wait for others to go first */
-    size_t quota;     /* how many messages of a batch go at once, see deliver.h */
+    bool served;               /* we have had the rendezvous before */
+    deadline yielded;          /* until when we do not wait for others to go first */
+    struct progress *progress; /* what has been taken is counted here; may be NULL */
+    size_t quota;              /* how many messages of a batch go at once, see deliver.h */
     struct stage stage;
     /* What may be done while a receiver is at work: returns the batch that follows, NULL if there is none
      * yet. */

@@ -83,23 +83,59 @@ static bool is_at_end(int input)
     return ioctl(input, FIONREAD, &rest) == 0 && rest == 0;
 }
 
+/* The mailbox has lost its name: who has it open may read on, so what was written may arrive or not. */
+static struct verdict removed(struct stream *stream, const struct sender *sender)
+{
+    return leave(stream, sender,
+                 stream->passed > 0 ? verdict(STATUS_UNCERTAIN, "removed in the middle")
+                                    : verdict(STATUS_GONE, "removed while waiting"));
+}
+
+/* The last reader has gone and has not read everything. */
+static struct verdict cut_short(struct stream *stream, struct sender *sender)
+{
+    if (sender_is_gone(sender)) {
+        return removed(stream, sender);
+    }
+    return leave(stream, sender,
+                 verdict(STATUS_ERROR, peek_count(sender->fd) > 0
+                                           ? "its reader has gone before it read everything"
+                                           : "its reader has gone before the end"));
+}
+
+/* Waits for a reader. What is in the mailbox stays there, since we have it open. */
+static struct verdict await_reader(struct stream *stream, struct sender *sender)
+{
+    int probe = -1;
+
+    if (sender->box.anonymous) {
+        return cut_short(stream, sender);
+    }
+    struct verdict v = mailbox_open_waiting(&sender->box, stream->until, &probe);
+    if (probe != -1) {
+        close(probe);
+    }
+    if (v.status == STATUS_TIMEOUT) {
+        return leave(stream, sender, late(stream->passed > 0));
+    }
+    return v.status == STATUS_GONE ? removed(stream, sender) : v;
+}
+
 /*
- * The last reader has gone. Before the first byte the next one will do. One that has read everything so far
- * may have known where the stream ends, as head -c does, and gone before we knew it: that is for the input to
- * say.
+ * The last reader has gone. If it has read nothing, as who only looks has not, the next one will do. One that
+ * has read everything so far may have known where the stream ends, as head -c does, and gone before we knew
+ * it: that is for the input to say.
  */
 static struct verdict lost_reader(struct stream *stream, struct sender *sender, int input)
 {
     struct pollfd end = {.fd = input, .events = POLLIN};
 
-    if (stream->passed == 0) {
-        struct verdict v = sender_reopen(sender);
-        mailbox_grow(sender->fd, RELAY_CHUNK);
-        return v;
+    if (peek_count(sender->fd) == stream->passed) {
+        return await_reader(stream, sender);
     }
     while (peek_count(sender->fd) == 0 && stream->relay.held == 0) {
         if (sender_is_gone(sender)) {
-            return leave(stream, sender, verdict(STATUS_GONE, "removed while waiting"));
+            return removed(stream, sender);
         }
         enum wake wake = wait_poll(&end, 1, stream->until);
         if (wake == WAKE_DEADLINE) {
@@ -113,7 +149,7 @@ static struct verdict lost_reader(struct stream *stream, struct sender *sender, 
             break;
         }
     }
-    return leave(stream, sender, verdict(STATUS_ERROR, "its reader has gone"));
+    return cut_short(stream, sender);
 }
 
 /* Waits for what is missing: input, or room in the mailbox. */
@@ -123,10 +159,14 @@ static struct verdict wait_to_push(struct stream *stream, struct sender *sender,
     bool full = stream->relay.held > 0;
 
     ends[0].events = full ? POLLOUT : 0;
-    if (sender_is_gone(sender)) {
-        return leave(stream, sender, verdict(STATUS_GONE, "removed while waiting"));
-    }
-    if (wait_poll(ends, full ? 1 : 2, stream->until) == WAKE_DEADLINE) {
+    enum wake wake;
+    do {
+        if (sender_is_gone(sender)) {
+            return removed(stream, sender);
+        }
+        wake = wait_poll(ends, full ? 1 : 2, stream->until);
+    } while (wake == WAKE_NAME); /* not ready: who reads now would block, and hear nothing any more */
+    if (wake == WAKE_DEADLINE) {
         return leave(stream, sender, late(stream->passed > 0));
     }
     return ends[0].revents & POLLERR ? lost_reader(stream, sender, input) : verdict_done();
@@ -136,21 +176,21 @@ static struct verdict wait_to_push(struct stream *stream, struct sender *sender,
 static struct verdict drain(struct stream *stream, struct sender *sender)
 {
     deadline until = deadline_sooner(stream->until, deadline_in(PROMPT));
+    struct verdict v = verdict_done();
 
     (void)wait_arm(sender->fd);
-    while (peek_count(sender->fd) > 0) {
+    while (v.status == STATUS_DONE && peek_count(sender->fd) > 0) {
         if (withdraw_has_no_reader(sender) && peek_count(sender->fd) > 0) {
-            return leave(stream, sender, verdict(STATUS_ERROR, "its reader has gone"));
-        }
-        if (wait_event(until) == WAKE_DEADLINE && deadline_passed(stream->until)) {
-            return leave(stream, sender, late(stream->passed > 0));
-        }
-        if (sender_is_gone(sender)) {
-            return leave(stream, sender, verdict(STATUS_GONE, "removed while waiting"));
+            v = peek_count(sender->fd) == stream->passed ? await_reader(stream, sender)
+                                                         : cut_short(stream, sender);
+        } else if (wait_event(until) == WAKE_DEADLINE && deadline_passed(stream->until)) {
+            v = late(stream->passed > 0);
+        } else if (sender_is_gone(sender)) {
+            v = removed(stream, sender);
         }
         until = stream->until;
     }
-    return leave(stream, sender, verdict_done());
+    return leave(stream, sender, v);
 }
 
 static struct verdict push_all(struct stream *stream, struct sender *sender, int input)
@@ -187,81 +227,98 @@ static struct verdict push_all(struct stream *stream, struct sender *sender, int
     return drain(stream, sender);
 }
 
-/* -n: writes what there is room for, in pieces that are written whole or not at all, and leaves it there. */
-static struct verdict push_now(struct stream *stream, const struct sender *sender, int input)
+/* Reads a piece of the input, however long that takes. Bytes, 0 at the end, or -1 and errno. */
+static ssize_t read_piece(int input, unsigned char *piece)
 {
-    unsigned char piece[PIPE_BUF];
-
     for (;;) {
-        struct verdict none = verdict(STATUS_NOT_NOW, "full");
-        ssize_t got = read(input, piece, sizeof piece);
-        if (got == 0) {
-            return leave(stream, sender, verdict_done());
+        ssize_t got = read(input, piece, PIPE_BUF);
+        if (got != -1 || (errno != EAGAIN && errno != EINTR)) {
+            return got;
         }
-        if (got == -1 && errno == EAGAIN) {
-            struct pollfd end = {.fd = input, .events = POLLIN};
-            poll(&end, 1, -1);
-        }
-        if (got == -1 && errno != EINTR && errno != EAGAIN) {
-            return leave(stream, sender, verdict_errno("cannot read standard input", errno));
-        }
-        if (got == -1) {
-            continue;
-        }
-        ssize_t written = write(sender->fd, piece, (size_t)got);
-        if (written == -1 && errno == EAGAIN) {
-            mailbox_grow(sender->fd, RELAY_CHUNK);
-            written = write(sender->fd, piece, (size_t)got);
-        }
-        if (written == -1) {
-            none.reason = errno == EPIPE ? "no receiver is there" : none.reason;
-            none.status = stream->passed > 0 ? STATUS_ERROR : none.status;
-            return leave(stream, sender, none);
-        }
-        count(stream, (size_t)written);
+        struct pollfd end = {.fd = input, .events = POLLIN};
+        poll(&end, 1, -1);
     }
 }
 
-/* Opens the write end and keeps other senders out, so that what they send does not get into the stream. */
-static struct verdict begin_sending(const struct stream *stream, struct sender *sender, const char *path)
+/* Takes the rendezvous without waiting for a stream; those who put a few bytes into a pool are soon done. */
+static struct verdict meet_now(struct sender *sender)
 {
-    struct verdict v = sender_open(sender, path);
+    sender->nonblock = false;
+    sender->until = deadline_in(GRACE);
+    struct verdict v = sender_meet(sender);
+    sender->nonblock = true;
+    return v.status == STATUS_TIMEOUT ? verdict(STATUS_NOT_NOW, "busy: another sender is at work") : v;
+}
+
+/* Writes a piece, whole or not at all. */
+static struct verdict write_piece(struct sender *sender, const unsigned char *piece, size_t length)
+{
+    struct verdict v = meet_now(sender);
 
     if (v.status != STATUS_DONE) {
         return v;
     }
-    /* Those who put a few bytes into a pool are there for microseconds only. */
-    if (stream->nonblock) {
-        sender->nonblock = false;
-        sender->until = deadline_in(GRACE);
+    ssize_t written = write(sender->fd, piece, length);
+    if (written == -1 && errno == EAGAIN) {
+        mailbox_grow(sender->fd, RELAY_CHUNK);
+        written = write(sender->fd, piece, length);
     }
-    v = sender_meet(sender);
-    if (stream->nonblock) {
-        sender->nonblock = true;
-        sender->until = stream->until;
-        v = v.status == STATUS_TIMEOUT ? verdict(STATUS_NOT_NOW, "busy: another sender is at work") : v;
+    if (written == -1) {
+        v = verdict(STATUS_NOT_NOW, errno == EPIPE ? "no receiver is there" : "full");
     }
     sender_release(sender);
     return v;
 }
 
+/* -n: writes what there is room for, and leaves it there. Nobody is kept out while we wait for input. */
+static struct verdict push_now(struct stream *stream, struct sender *sender, int input)
+{
+    unsigned char piece[PIPE_BUF];
+    struct verdict v = verdict_done();
+
+    while (v.status == STATUS_DONE) {
+        ssize_t got = read_piece(input, piece);
+        if (got == 0) {
+            break;
+        }
+        if (got == -1) {
+            v = verdict_errno("cannot read standard input", errno);
+        } else {
+            v = write_piece(sender, piece, (size_t)got);
+        }
+        if (v.status == STATUS_DONE) {
+            count(stream, (size_t)got);
+        }
+    }
+    /* Status 1 would say that nothing has happened. */
+    if (v.status == STATUS_NOT_NOW && stream->passed > 0) {
+        v.status = STATUS_ERROR;
+    }
+    return leave(stream, sender, v);
+}
+
 struct verdict stream_send(struct stream *stream, const char *path, int input)
 {
     struct sender sender = {
-        .until = stream->until, .nonblock = stream->nonblock, .raw = true, .exclusive = true};
-    struct verdict v = begin_sending(stream, &sender, path);
+        .until = stream->until, .nonblock = stream->nonblock, .raw = true, .exclusive = !stream->nonblock};
+    struct verdict v = sender_open(&sender, path);
 
     if (v.status == STATUS_DONE) {
         v = survey(stream, input, sender.fd);
+    }
+    if (v.status == STATUS_DONE && stream->nonblock) {
+        wait_mortal();
+        return push_now(stream, &sender, input);
+    }
+    if (v.status == STATUS_DONE) {
+        v = sender_meet(&sender);
     }
     if (v.status != STATUS_DONE) {
         v.reason = v.status == STATUS_TIMEOUT ? late(false).reason : v.reason;
         return v;
     }
+    sender_give_hand(&sender);
     wait_mortal();
-    if (stream->nonblock) {
-        return push_now(stream, &sender, input);
-    }
     mailbox_grow(sender.fd, RELAY_CHUNK);
     wait_interrupt(stream->until);
     return push_all(stream, &sender, input);
@@ -302,7 +359,19 @@ static struct verdict pull_all(struct stream *stream, struct receiver *receiver,
         if (deadline_passed(stream->until)) {
             return late(stream->passed > before);
         }
+        /* Otherwise a sender could take back what is being written. */
+        if (!stream->relay.direct) {
+            v = receiver_take_hand(receiver);
+            if (v.status != STATUS_DONE) {
+                return v;
+            }
+        }
         ssize_t moved = relay_out(&stream->relay, receiver->fd, output);
+        int error = errno;
+        if (stream->relay.held == 0) {
+            receiver_give_hand(receiver);
+        }
+        errno = error;
         if (moved == 0) {
             return v;
         }
@@ -329,7 +398,7 @@ static struct verdict await_stream(const struct stream *stream, struct receiver 
     while (v.status == STATUS_DONE && peek_count(receiver->fd) == 0) {
         bool over = hung_up(receiver->fd);
         if (over && !stream->follow) {
-            return v;
+            break;
         }
         v = over && receiver->box.anonymous ? verdict(STATUS_GONE, "its writer has gone")
                                             : receiver_sleep(receiver, 0);
@@ -337,8 +406,24 @@ static struct verdict await_stream(const struct stream *stream, struct receiver 
     if (v.status == STATUS_DONE) {
         v = receiver_take_turn(receiver);
     }
-    v.reason = v.status == STATUS_TIMEOUT ? late(false).reason : v.reason;
+    if (v.status == STATUS_TIMEOUT) {
+        v.reason = stream->passed > 0 ? "timed out: no further stream came" : "timed out: nothing came";
+    }
     return v;
+}
+
+/* Whether a message that only a receiver of messages can make sense of stands where a stream should begin. */
+static bool is_message(struct receiver *receiver)
+{
+    const struct peek *peek = &receiver->peek;
+    struct message message;
+
+    if (peek_at(&receiver->peek, receiver->fd, 1) == -1 || message_plain(peek->bytes, peek->length) > 0) {
+        return false;
+    }
+    return peek_at(&receiver->peek, receiver->fd, PIPE_BUF) == 0 &&
+           message_find(peek->bytes, peek->length, peek->all, &message) == FOUND_MESSAGE &&
+           message.form != FORM_LINE;
 }
 
 struct verdict stream_receive(struct stream *stream, const char *path, int output)
@@ -350,18 +435,20 @@ struct verdict stream_receive(struct stream *stream, const char *path, int outpu
     if (v.status == STATUS_DONE) {
         v = survey(stream, output, receiver.fd);
         wait_mortal();
+        wait_interrupt(stream->until);
     }
     do {
         if (v.status == STATUS_DONE) {
             v = await_stream(stream, &receiver);
         }
+        if (v.status == STATUS_DONE && is_message(&receiver)) {
+            v = verdict(STATUS_ERROR,
+                        "a message is there, and no stream: receive it without -R; it stays in the "
+                        "mailbox");
+        }
         if (v.status == STATUS_DONE) {
             mailbox_grow(receiver.fd, RELAY_CHUNK);
-            wait_interrupt(stream->until);
             v = pull_all(stream, &receiver, output);
-            if (stream->until != DEADLINE_NEVER) {
-                wait_interrupt(DEADLINE_NEVER);
-            }
             receiver_release(&receiver, &(struct message){0});
         }
     } while (v.status == STATUS_DONE && stream->follow);

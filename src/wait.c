@@ -20,9 +20,20 @@ static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM};
 static sigset_t entry_mask; /* the mask at start */
 static sigset_t awaited;    /* what wait_event() takes */
 static bool begun;
+static bool entered; /* entry_mask is known */
 static int signal_seen;
 static sigjmp_buf escape;
 static volatile sig_atomic_t may_jump; /* inside wait_call() */
+
+void wait_block_sigpipe(void)
+{
+    sigset_t pipe;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigprocmask(SIG_BLOCK, &pipe, &entry_mask);
+    entered = true;
+}
 
 void wait_begin(void)
 {
@@ -42,7 +53,7 @@ void wait_begin(void)
     blocked = awaited;
     sigaddset(&blocked, SIGPIPE);
     sigaddset(&blocked, SIGDEADLINE);
-    sigprocmask(SIG_BLOCK, &blocked, &entry_mask);
+    sigprocmask(SIG_BLOCK, &blocked, entered ? NULL : &entry_mask);
     for (size_t i = 0; i < ENDING; i++) {
         if (sigismember(&entry_mask, ending[i]) == 1) {
             sigdelset(&awaited, ending[i]);
@@ -221,7 +232,7 @@ static bool set_alarm(deadline until, long again)
     return done;
 }
 
-enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline until, int flags)
+static enum wake make_call(long (*call)(void *), void *argument, long *result, deadline until, int flags)
 {
     sigset_t open_mask;
     sigset_t closed_mask;
@@ -251,6 +262,7 @@ enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline
     }
     /* A signal that comes between two calls interrupts none, so where nobody jumps it has to come again. */
     if (until != DEADLINE_NEVER && !set_alarm(until, flags & WAIT_COUNTED ? REPEAT : 0)) {
+        errno = errno == EAGAIN ? ENOMEM : errno; /* EAGAIN would be for the caller to wait, and ask again */
         *result = -1;
         return WAKE_DONE;
     }
@@ -267,10 +279,17 @@ enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline
     return WAKE_DONE;
 }
 
+/* When wait_interrupt() will ring, and goes on ringing. */
+static deadline interrupted = DEADLINE_NEVER;
+
 bool wait_interrupt(deadline until)
 {
     sigset_t set;
 
+    if (until == DEADLINE_NEVER && interrupted == DEADLINE_NEVER) {
+        return true;
+    }
+    interrupted = until;
     sigemptyset(&set);
     sigaddset(&set, SIGDEADLINE);
     if (until == DEADLINE_NEVER) {
@@ -278,6 +297,18 @@ bool wait_interrupt(deadline until)
     }
     install_handlers();
     return set_alarm(until, REPEAT) && sigprocmask(SIG_UNBLOCK, &set, NULL) == 0;
+}
+
+enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline until, int flags)
+{
+    deadline resumed = interrupted;
+
+    wait_interrupt(DEADLINE_NEVER); /* there is one timer, and one signal */
+    enum wake wake = make_call(call, argument, result, until, flags);
+    int error = errno;
+    wait_interrupt(resumed);
+    errno = error;
+    return wake;
 }
 
 enum wake wait_poll(struct pollfd *ends, nfds_t count, deadline until)

@@ -35,6 +35,9 @@ enum wake {
     WAKE_DEADLINE, /* too late */
 };
 
+/* Blocks SIGPIPE alone: for what is said before, or without, wait_begin(). */
+void wait_block_sigpipe(void);
+
 /* Blocks the signals above; calls after the first do nothing. sigprocmask(2). */
 void wait_begin(void);
 
@@ -90,8 +93,8 @@ enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline
 /*
  * Makes the deadline interrupt whatever call is blocking then: it ends with EINTR, or with what it has done
  * so far, which is not lost as in wait_call(). A signal that comes between two calls interrupts none, so it
- * comes again and again. Not to be mixed with wait_call(), before which wait_interrupt(DEADLINE_NEVER) ends
- * it. False and errno if there is no timer. timer_create(2).
+ * comes again and again. DEADLINE_NEVER ends that. False and errno if there is
+ * no timer. timer_create(2).
  */
 bool wait_interrupt(deadline until);
 

@@ -124,6 +124,7 @@ static enum withdrawal read_front(int read_fd, int write_fd, const unsigned char
     if (length > sizeof got) {
         return WITHDRAW_FAILED;
     }
+    memset(got, 0, sizeof got); /* a fault in the middle of the read, and death with it, would tear it */
     do {
         count = read(read_fd, got, length);
     } while (count == -1 && errno == EINTR);
