@@ -1,9 +1,9 @@
 /* fifo-recv: receives messages; takes each only after it was printed in full or COMMAND succeeded. */
 #include "cli.h"
 #include "command.h"
+#include "inflow.h"
 #include "output.h"
 #include "receiver.h"
-#include "stream.h"
 #include "wait.h"
 
 #include <argp.h>
@@ -311,7 +311,7 @@ static int run_raw(struct options *options)
         .follow = options->follow,
         .progress = &options->common.progress,
     };
-    struct verdict v = stream_receive(&stream, options->mailbox, STDOUT_FILENO);
+    struct verdict v = inflow(&stream, options->mailbox, STDOUT_FILENO);
 
     progress_stop(&options->common.progress);
     snprintf(detail, sizeof detail, "; %" PRIu64 " bytes received", stream.passed);

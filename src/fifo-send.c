@@ -4,8 +4,8 @@
 #include "deliver.h"
 #include "input.h"
 #include "mailbox.h"
+#include "outflow.h"
 #include "sender.h"
-#include "stream.h"
 #include "wait.h"
 
 #include <argp.h>
@@ -221,7 +221,7 @@ static int run_raw(struct options *options)
         .nonblock = options->common.nonblock,
         .progress = &options->common.progress,
     };
-    struct verdict v = stream_send(&stream, options->mailbox, STDIN_FILENO);
+    struct verdict v = outflow(&stream, options->mailbox, STDIN_FILENO);
 
     progress_stop(&options->common.progress);
     snprintf(detail, sizeof detail, "; %" PRIu64 " bytes written, %" PRIu64 " of them read", stream.passed,

@@ -1,5 +1,5 @@
 /*
- * stream: bytes as they come, from a descriptor through a mailbox to a descriptor, at the kernel's speed.
+ * stream: what the two ends of a stream of bytes share; outflow.h sends one, inflow.h receives it.
  *
  * No message, no framing. splice(2) moves pages rather than bytes wherever the other end allows it; where it
  * does not, bytes are copied. Either way each byte is counted where it has arrived, and none is taken that
@@ -36,20 +36,15 @@ struct stream {
 };
 
 /*
- * Sends what `input` holds, up to its end. The caller has set the options, the rest is zero.
- *
- * Waits for a reader. Status 0 when all has been read; with nonblock, when all is in the pipe. Otherwise 1 or
- * 124 if nothing was written, 2 and 4 (too late) if something was; 3 if the name has gone. stream->passed and
- * stream->read tell how much.
+ * Chooses the way to `end`, the descriptor beside the mailbox `fd`, and makes it wide. Status 2 if `end` is
+ * the mailbox itself, or is not open. fstat(2).
  */
-struct verdict stream_send(struct stream *stream, const char *path, int input);
+struct verdict stream_survey(struct stream *stream, int end, int fd);
 
-/*
- * Receives into `output`, until the last writer has closed or, with follow, for ever. Other receivers are
- * kept out from the first byte to the end. Status 0 at the end; 1 (nothing there) and 124 as receiver.h has
- * them, 4 if the deadline came in the middle, 2 if `output` fails: then what it did not take stays in the
- * mailbox.
- */
-struct verdict stream_receive(struct stream *stream, const char *path, int output);
+/* The verdict for a deadline that has passed: 124, or 4 if the stream had `started`. */
+struct verdict stream_late(bool started);
+
+/* Counts bytes that have arrived. */
+void stream_count(struct stream *stream, size_t bytes);
 
 #endif
