@@ -120,15 +120,16 @@ static bool compare(const struct peek *peek, const unsigned char *expected, size
 static bool compare_ends(const struct peek *peek, const unsigned char *expected, size_t length)
 {
     static int nowhere = -1;
-    size_t middle = length - 2 * PIPE_BUF;
+    const size_t end = PIPE_BUF;
 
     if (nowhere == -1) {
         nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     }
-    if (length <= 2 * PIPE_BUF || nowhere == -1) {
+    if (length <= 2 * end || nowhere == -1) {
         return compare(peek, expected, length);
     }
-    bool same = compare(peek, expected, PIPE_BUF);
+    size_t middle = length - 2 * end;
+    bool same = compare(peek, expected, end);
     while (middle > 0) {
         ssize_t dropped = splice(peek->pipe[0], NULL, nowhere, NULL, middle, 0);
         if (dropped <= 0) {
@@ -136,7 +137,7 @@ static bool compare_ends(const struct peek *peek, const unsigned char *expected,
         }
         middle -= (size_t)dropped;
     }
-    size_t rest = PIPE_BUF + middle;
+    size_t rest = end + middle;
     return compare(peek, expected + length - rest, rest) && same;
 }
 
