@@ -102,7 +102,8 @@ static bool is_message(struct receiver *receiver)
     const struct peek *peek = &receiver->peek;
     struct message message;
 
-    if (peek_at(&receiver->peek, receiver->fd, 1) == -1 || message_plain(peek->bytes, peek->length) > 0) {
+    if (peek_at(&receiver->peek, receiver->fd, 1) == -1 || peek->length == 0 ||
+        message_plain(peek->bytes, peek->length) > 0) {
         return false;
     }
     return peek_at(&receiver->peek, receiver->fd, PIPE_BUF) == 0 &&

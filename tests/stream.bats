@@ -830,7 +830,7 @@ export -f with_socket unread_socket unread_terminal
     grep -q 'splice([0-9]*, NULL, 1, NULL, .* = [1-9]' recv.trace
     for trace in send.trace recv.trace; do
         grep -q 'F_SETPIPE_SZ, 1048576' "$trace"
-        run -1 grep -E '^(read|write|tee)\(.* = [0-9]{4,}$' "$trace"
+        run -1 grep -E '^(read\(0|write\(1|tee\().* = [0-9]{4,}$' "$trace"
     done
 }
 
