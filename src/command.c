@@ -35,17 +35,24 @@ static int make_stdin(const struct message *message)
     return fd;
 }
 
+/* Sets a variable to a number, or unsets it where there is none. */
+static void set_number(const char *name, long long number)
+{
+    char text[24];
+
+    if (number > 0) {
+        snprintf(text, sizeof text, "%lld", number);
+        setenv(name, text, 1);
+    } else {
+        unsetenv(name);
+    }
+}
+
 static void set_environment(const struct message *message, const char *mailbox)
 {
-    char sender[16];
-
     setenv("FIFO_MAILBOX", mailbox, 1);
-    if (message->sender > 0) {
-        snprintf(sender, sizeof sender, "%d", (int)message->sender);
-        setenv("FIFO_SENDER", sender, 1);
-    } else {
-        unsetenv("FIFO_SENDER");
-    }
+    set_number("FIFO_SENDER", message->sender);
+    set_number("FIFO_TRIES", message->tries);
 }
 
 /* In the child: becomes COMMAND, or tells the parent through `report` why not. */

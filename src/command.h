@@ -13,10 +13,10 @@
 #include "status.h"
 
 /*
- * Runs argv[0] with execvp(3), FIFO_MAILBOX set to `mailbox` and FIFO_SENDER to the message's sender, or
- * unset where the message does not say. Status 0 if it exited with 0. Otherwise its exit status, 128 plus
- * the number of the signal that killed it, 127 or 126 if it was not found or cannot run, 124 if the deadline
- * ended it, 2 and errno if no process could be made.
+ * Runs argv[0] with execvp(3), FIFO_MAILBOX set to `mailbox`, FIFO_SENDER to the message's sender and
+ * FIFO_TRIES to its tries, both unset where the message does not say. Status 0 if it exited with 0. Otherwise
+ * its exit status, 128 plus the number of the signal that killed it, 127 or 126 if it was not found or cannot
+ * run, 124 if the deadline ended it, 2 and errno if no process could be made.
  */
 struct verdict command_run(char *const argv[], const struct message *message, const char *mailbox,
                            deadline until);

@@ -2,8 +2,10 @@
 
 #include "mailbox.h"
 #include "mode.h"
+#include "queue.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,11 +62,67 @@ static int make_parents(const char *path)
     return result;
 }
 
-struct verdict create(const struct creation *creation, const char *path)
+static int make(const struct creation *creation, const char *path)
 {
-    struct stat there;
+    mode_t mask;
 
-    if (mailbox_make(path, creation->mode, creation->masked) == 0) {
+    if (!creation->buffered) {
+        return mailbox_make(path, creation->mode, creation->masked);
+    }
+    mask = umask(0);
+    umask(mask);
+    struct verdict v = queue_make(path, creation->masked ? creation->mode & ~mask : creation->mode,
+                                  creation->capacity, creation->sync);
+    errno = v.error;
+    return v.status == STATUS_DONE ? 0 : -1;
+}
+
+/* Says how a buffered mailbox that is there differs from what was asked for. */
+static struct verdict compare(struct creation *creation, const struct queue_counts *counts)
+{
+    if (counts->capacity != creation->capacity && counts->capacity == 0) {
+        snprintf(creation->difference, sizeof creation->difference, ", unbounded");
+    } else if (counts->capacity != creation->capacity) {
+        snprintf(creation->difference, sizeof creation->difference, ", for %" PRIu64 " messages",
+                 counts->capacity);
+    } else if (counts->sync != creation->sync) {
+        snprintf(creation->difference, sizeof creation->difference, ", %s --sync",
+                 counts->sync ? "with" : "without");
+    } else {
+        return verdict_done();
+    }
+    return verdict(STATUS_ERROR, "there is a buffered mailbox of another kind");
+}
+
+/* What is there already: nothing to do if it is what was asked for. */
+static struct verdict accept(struct creation *creation, const char *path)
+{
+    struct queue queue = {.until = DEADLINE_NEVER};
+    struct queue_counts counts;
+    struct mailbox box;
+
+    if (mailbox_find(path, &box).status != STATUS_DONE) {
+        return verdict_errno("", EEXIST);
+    }
+    if (box.buffered != creation->buffered) {
+        return verdict(STATUS_ERROR,
+                       box.buffered ? "there is a buffered mailbox" : "there is one, not buffered");
+    }
+    if (!box.buffered) {
+        return verdict_done();
+    }
+    struct verdict v = queue_open(&queue, path, QUEUE_LOOK);
+    if (v.status == STATUS_DONE) {
+        v = queue_count(&queue, &counts);
+        queue_close(&queue);
+    }
+    return v.status == STATUS_DONE ? compare(creation, &counts) : v;
+}
+
+struct verdict create(struct creation *creation, const char *path)
+{
+    *creation->difference = '\0';
+    if (make(creation, path) == 0) {
         return verdict_done();
     }
     bool ends_in_slash = *path != '\0' && path[strlen(path) - 1] == '/';
@@ -72,15 +130,11 @@ struct verdict create(const struct creation *creation, const char *path)
         if (make_parents(path) == -1) {
             return verdict_errno("cannot make its parent directories", errno);
         }
-        if (mailbox_make(path, creation->mode, creation->masked) == 0) {
+        if (make(creation, path) == 0) {
             return verdict_done();
         }
     }
-    int error = errno;
-    if (creation->parents && error == EEXIST && stat(path, &there) == 0 && S_ISFIFO(there.st_mode)) {
-        return verdict_done();
-    }
-    return verdict_errno("", error);
+    return creation->parents && errno == EEXIST ? accept(creation, path) : verdict_errno("", errno);
 }
 
 /* Replaces the X's. 36 letters and digits: names stay different where case does not count. */
@@ -118,9 +172,13 @@ static char *complete(const char *template)
     return asprintf(&path, "%s/fifo-XXXXXXXXXX", directory) == -1 ? NULL : path;
 }
 
-struct verdict create_temporary(const char *template, char **path)
+struct verdict create_temporary(const struct creation *creation, const char *template, char **path)
 {
+    struct creation private = *creation;
     char *name = complete(template);
+
+    private.mode = 0600;
+    private.masked = false;
 
     if (name == NULL) {
         return verdict_errno("", errno);
@@ -139,7 +197,7 @@ struct verdict create_temporary(const char *template, char **path)
         if (fill_in(end - length + 1, length) == -1) {
             break;
         }
-        if (mailbox_make(name, 0600, false) == 0) {
+        if (make(&private, name) == 0) {
             *path = name;
             return verdict_done();
         }

@@ -10,25 +10,35 @@
 #include "status.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct creation {
     mode_t mode;
     bool masked; /* by the umask, or by a default ACL of the directory */
     bool parents;
+    bool buffered;
+    uint64_t capacity; /* messages; 0: unbounded */
+    bool sync;
+    char difference[100]; /* after create() has failed: what is other about the mailbox that is there, or
+                             empty */
 };
 
 /* Sets creation->mode from -m's argument, or to a=rw, masked, if it is NULL. Status 2 if it is no mode.
  */
 struct verdict create_mode(struct creation *creation, const char *text);
 
-/* Makes the mailbox `path`. Status 2 with errno of mkfifo(3) or mkdir(2). */
-struct verdict create(const struct creation *creation, const char *path);
+/*
+ * Makes the mailbox `path`. With parents, one of the same kind may exist. Status 2 with errno of mkfifo(3),
+ * mkdir(2) or queue_make().
+ */
+struct verdict create(struct creation *creation, const char *path);
 
 /*
- * Makes a mailbox of mode 0600 whose name is `template` with its last X's (three at least) replaced, or in
- * $TMPDIR or /tmp if template is NULL. *path is its name, to be freed. Status 2 with errno of mkfifo(3).
+ * Makes a mailbox of mode 0600, buffered if creation says so, whose name is `template` with its last X's
+ * (three at least) replaced, or in $TMPDIR or /tmp if template is NULL. *path is its name, to be freed.
+ * Status 2 with errno of mkfifo(3).
  */
-struct verdict create_temporary(const char *template, char **path);
+struct verdict create_temporary(const struct creation *creation, const char *template, char **path);
 
 #endif

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define CAPACITY_MOST ((size_t)1 << 62)
 
 struct options {
     struct common common;
@@ -17,7 +20,11 @@ struct options {
     int count;
 };
 
+enum { KEY_SYNC = 256 };
+
 static const struct argp_option table[] = {
+    {"buffer", 'b', "N|unbounded", 0, "Store up to N messages, or any number, until they are received", 0},
+    {"sync", KEY_SYNC, NULL, 0, "With -b: a message counts as stored when it is on disk", 0},
     {"mode", 'm', "MODE", 0, "Permission bits as for chmod(1), relative to a=rw, not a=rw minus umask", 0},
     {"parents", 'p', NULL, 0, "Make missing parent directories; an existing mailbox is no error", 0},
     {"temp", 'T', NULL, 0, "Make a mailbox with a unique name and mode 0600, and print its path", 0},
@@ -26,6 +33,9 @@ static const struct argp_option table[] = {
 
 static void check(const struct options *options)
 {
+    if (options->creation.sync && !options->creation.buffered) {
+        cli_usage("--sync needs -b: without it, nothing is stored");
+    }
     if (options->temporary && (options->mode != NULL || options->creation.parents)) {
         cli_usage("-T excludes -m and -p");
     }
@@ -37,11 +47,24 @@ static void check(const struct options *options)
     }
 }
 
+static uint64_t capacity(const char *text)
+{
+    return strcmp(text, "unbounded") == 0 ? 0
+                                          : cli_count("-b, unless it is 'unbounded',", text, CAPACITY_MOST);
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct options *options = state->input;
 
     switch (key) {
+    case 'b':
+        options->creation.buffered = true;
+        options->creation.capacity = capacity(argument);
+        return 0;
+    case KEY_SYNC:
+        options->creation.sync = true;
+        return 0;
     case 'm':
         options->mode = argument;
         return 0;
@@ -71,7 +94,7 @@ static const struct argp argp = {
     .options = table,
     .parser = parse,
     .args_doc = "NAME...\n-T [TEMPLATE]",
-    .doc = "Makes mailboxes: named pipes that messages go through whole.\v"
+    .doc = "Makes mailboxes: named pipes that messages go through whole, or buffered ones that store them.\v"
            "Exit status: 0 done; 2 usage or system error.",
     .children = children,
 };
@@ -80,11 +103,11 @@ static int make_temporary(const struct options *options)
 {
     char *path;
     const char *template = options->count > 0 ? options->names[0] : NULL;
-    struct verdict v = create_temporary(template, &path);
+    struct verdict v = create_temporary(&options->creation, template, &path);
 
     if (v.status == STATUS_DONE && (puts(path) == EOF || fflush(stdout) == EOF)) {
         v = verdict_errno("cannot write to standard output", errno);
-        mailbox_remove(path);
+        mailbox_remove(path, false);
     }
     return cli_report(&options->common, template != NULL ? template : "-T", v);
 }
@@ -103,8 +126,8 @@ int main(int argc, char **argv)
         return cli_report(&options.common, options.mode, v);
     }
     for (int i = 0; i < options.count; i++) {
-        int status =
-            cli_report(&options.common, options.names[i], create(&options.creation, options.names[i]));
+        v = create(&options.creation, options.names[i]);
+        int status = cli_report_detail(&options.common, options.names[i], v, options.creation.difference);
         if (status == STATUS_DONE) {
             cli_tell(&options.common, options.names[i], "made, or was there");
         }

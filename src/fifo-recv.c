@@ -1,9 +1,7 @@
 /* fifo-recv: receives messages; takes each only after it was printed in full or COMMAND succeeded. */
 #include "cli.h"
-#include "command.h"
 #include "inflow.h"
-#include "output.h"
-#include "receiver.h"
+#include "receiving.h"
 #include "wait.h"
 
 #include <argp.h>
@@ -13,24 +11,7 @@
 
 #define DEFAULT_MAX_SIZE ((size_t)1 << 30)
 
-struct options {
-    struct common common;
-    size_t count; /* -c; 0 with -f */
-    bool counted;
-    bool follow;
-    bool null;
-    bool raw;
-    size_t size;
-    size_t max_size;
-    bool limited; /* --max-size was given */
-    bool exclusive;
-    bool peek;
-    bool keep;
-    const char *mailbox;
-    char **command;
-};
-
-enum { KEY_PEEK = 256, KEY_KEEP, KEY_MAX_SIZE };
+enum { KEY_PEEK = 256, KEY_KEEP, KEY_MAX_SIZE, KEY_MAX_TRIES, KEY_DEAD };
 
 static const struct argp_option table[] = {
     {"count", 'c', "N", 0, "Receive N messages", 0},
@@ -42,10 +23,13 @@ static const struct argp_option table[] = {
     {"exclusive", 'x', NULL, 0, "Keep other receivers out until all messages are received", 0},
     {"peek", KEY_PEEK, NULL, 0, "Print the message without taking it", 0},
     {"keep", KEY_KEEP, NULL, 0, "Run COMMAND, and give the message back whatever happens", 0},
+    {"max-tries", KEY_MAX_TRIES, "N", 0, "Buffered: after N tries, move a message to the mailbox of --dead",
+     0},
+    {"dead", KEY_DEAD, "MAILBOX", 0, "Buffered: where messages go that --max-tries gives up", 0},
     {0},
 };
 
-static void check(struct options *options)
+static void check(struct receiving *options)
 {
     if (options->mailbox == NULL) {
         cli_usage("missing MAILBOX");
@@ -69,6 +53,12 @@ static void check(struct options *options)
     if (options->null && (options->size > 0 || options->command != NULL)) {
         cli_usage("-0 excludes -s and COMMAND");
     }
+    if ((options->max_tries > 0) != (options->dead != NULL)) {
+        cli_usage("--max-tries and --dead go together");
+    }
+    if (options->max_tries > 0 && (options->command == NULL || options->keep)) {
+        cli_usage("--max-tries is for a COMMAND that may fail, without --keep");
+    }
     if (!options->counted && !options->follow) {
         options->count = 1;
     }
@@ -76,7 +66,7 @@ static void check(struct options *options)
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
-    struct options *options = state->input;
+    struct receiving *options = state->input;
 
     switch (key) {
     case 'c':
@@ -108,6 +98,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_KEEP:
         options->keep = true;
         return 0;
+    case KEY_MAX_TRIES:
+        options->max_tries = cli_count("--max-tries", argument, UINT32_MAX);
+        return 0;
+    case KEY_DEAD:
+        options->dead = argument;
+        return 0;
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &options->common;
         return 0;
@@ -138,170 +134,8 @@ static const struct argp argp = {
     .children = children,
 };
 
-/* Messages that have been dealt with, and so may be taken. */
-struct handful {
-    struct message first; /* what is in hand, from here */
-    size_t count;
-    size_t frames; /* bytes they take in the FIFO */
-    size_t length; /* bytes of content */
-};
-
-static void add_to(struct handful *handful, const struct message *message)
-{
-    handful->count++;
-    handful->frames += message->frame;
-    handful->length += message->length;
-}
-
-/* Bytes that are printed of a message, but for the NUL that -0 puts behind them. */
-static size_t printed(const struct options *options, const struct message *message)
-{
-    bool newline = message->length > 0 && message->content[message->length - 1] == '\n';
-    return message->length - (options->null && newline ? 1 : 0);
-}
-
-/* Adds to *handful, of `count` messages, those that the first `written` bytes of output are all of. */
-static void add_printed(const struct options *options, const struct receiver *receiver, size_t count,
-                        size_t written, struct handful *handful)
-{
-    struct message message = handful->first;
-
-    while (handful->count < count) {
-        size_t length = printed(options, &message) + (options->null ? 1 : 0);
-        if (length > written) {
-            return;
-        }
-        written -= length;
-        size_t at = handful->frames;
-        add_to(handful, &message);
-        receiver_more(receiver, &message, at);
-    }
-}
-
-/* Adds the message in hand to the output and, up to `most`, those that have come with it. */
-static struct verdict collect(const struct options *options, const struct receiver *receiver, size_t most,
-                              struct output *output, struct handful *all)
-{
-    struct message message = all->first;
-    struct verdict v;
-    size_t at;
-
-    do {
-        const unsigned char *lines;
-        size_t length;
-        v = output_add(output, message.content, printed(options, &message));
-        if (v.status == STATUS_DONE && options->null) {
-            v = output_add(output, "", 1);
-        }
-        at = all->frames;
-        add_to(all, &message);
-        /* Lines that are printed as they are need not be looked at one by one. */
-        bool plain =
-            v.status == STATUS_DONE && !options->null && message.form == FORM_LINE && message.frame > 0;
-        size_t count =
-            plain ? receiver_more_lines(receiver, all->frames, most - all->count, &lines, &length) : 0;
-        if (count > 0) {
-            v = output_add(output, lines, length);
-            at = all->frames;
-            message.frame = length;
-            all->count += count;
-            all->frames += length;
-            all->length += length;
-        }
-    } while (v.status == STATUS_DONE && all->count < most && receiver_more(receiver, &message, at));
-    return v;
-}
-
-/* Prints what is in hand, up to `most` messages. Whatever the verdict, *handful is what was printed in full.
- */
-static struct verdict print(const struct options *options, const struct receiver *receiver, size_t most,
-                            struct handful *handful)
-{
-    struct output output = {.fd = STDOUT_FILENO, .until = options->common.until};
-    struct handful all = *handful;
-    struct verdict v = collect(options, receiver, most, &output, &all);
-
-    if (v.status == STATUS_DONE) {
-        v = output_flush(&output);
-    }
-    if (v.status == STATUS_DONE) {
-        *handful = all;
-    } else {
-        add_printed(options, receiver, all.count, output.written, handful);
-    }
-    return v;
-}
-
-/* Receives a message, or up to `most` that are there, and takes those it may. */
-static struct verdict receive(const struct options *options, struct receiver *receiver, size_t most,
-                              struct handful *handful)
-{
-    struct message *message = &handful->first;
-    struct verdict v = receiver_next(receiver, message);
-
-    if (v.status == STATUS_DONE) {
-        if (options->command == NULL) {
-            v = print(options, receiver, most, handful);
-        } else {
-            v = command_run(options->command, message, options->mailbox, options->common.until);
-            if (v.status == STATUS_DONE) {
-                add_to(handful, message);
-            }
-        }
-        if (v.status != STATUS_DONE && message->form == FORM_LINE && message->frame == 0) {
-            v.reason = "failed with a line that was too long for the pipe, and is lost";
-        }
-    }
-    if (handful->count > 0 && !options->peek && !options->keep) {
-        struct verdict taken = receiver_take(receiver, handful->frames);
-        v = v.status == STATUS_DONE ? taken : v;
-    }
-    return v;
-}
-
-/* Whether to go on after something was skipped: whoever follows is told, and stays. */
-static bool goes_on(const struct options *options, struct verdict v, const struct message *message)
-{
-    return options->follow && v.status == STATUS_REFUSED && message->frame > 0 && options->command == NULL;
-}
-
-static void tell(const struct options *options, const struct message *message)
-{
-    if (message->sender > 0) {
-        cli_tell(&options->common, options->mailbox, "message of %zu bytes from process %d", message->length,
-                 (int)message->sender);
-    } else {
-        cli_tell(&options->common, options->mailbox, "message of %zu bytes", message->length);
-    }
-}
-
-static struct verdict receive_all(struct options *options, struct receiver *receiver)
-{
-    size_t received = 0;
-
-    for (;;) {
-        struct handful handful = {0};
-        size_t most = options->follow ? SIZE_MAX : options->count - received;
-        struct verdict v = receive(options, receiver, most, &handful);
-        received += handful.count;
-        progress_add(&options->common.progress, handful.length, handful.count);
-        if (v.status == STATUS_DONE) {
-            tell(options, &handful.first);
-            if (received == options->count || wait_signal() != 0) {
-                return v;
-            }
-        } else if (goes_on(options, v, &handful.first)) {
-            cli_report(&options->common, options->mailbox, v);
-        } else {
-            cli_tell(&options->common, options->mailbox, "%zu received before", received);
-            return v;
-        }
-        receiver_release(receiver, &handful.first);
-    }
-}
-
 /* -R. Whatever comes out, how far it got belongs to it. */
-static int run_raw(struct options *options)
+static int run_raw(struct receiving *options)
 {
     char detail[60];
     struct stream stream = {
@@ -322,31 +156,20 @@ static int run_raw(struct options *options)
     return cli_report_detail(&options->common, options->mailbox, v, started ? detail : "");
 }
 
-static struct verdict run(struct options *options)
+static struct verdict run(struct receiving *options)
 {
-    struct receiver receiver = {
-        .until = options->common.until,
-        .nonblock = options->common.nonblock,
-        .exclusive = options->exclusive,
-        .keeps = options->peek || options->keep,
-        /* -v speaks of each message. */
-        .many =
-            (options->follow || options->count > 1) && options->command == NULL && !options->common.verbose,
-        .size = options->size,
-        .max_size = options->max_size,
-    };
-    struct verdict v = receiver_open(&receiver, options->mailbox);
+    struct mailbox box;
+    struct verdict v = mailbox_find(options->mailbox, &box);
 
-    if (v.status == STATUS_DONE && options->size > PIPE_BUF) {
-        v = verdict(STATUS_REFUSED,
-                    "a message of fixed size has at most 4096 bytes here: more is not written at once");
+    if (v.status != STATUS_DONE) {
+        return v;
     }
-    return v.status == STATUS_DONE ? receive_all(options, &receiver) : v;
+    return box.buffered ? worker(options) : rendezvous(options, &box);
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.max_size = DEFAULT_MAX_SIZE};
+    struct receiving options = {.max_size = DEFAULT_MAX_SIZE};
 
     cli_parse(argc, argv, &argp, ARGP_IN_ORDER, &options);
     /* What is printed, and what is drawn, would get into each other's way. */

@@ -12,7 +12,7 @@ struct options {
 };
 
 static const struct argp_option table[] = {
-    {"force", 'f', NULL, 0, "Ignore mailboxes that do not exist", 0},
+    {"force", 'f', NULL, 0, "Ignore mailboxes that do not exist; remove one that holds messages, too", 0},
     {0},
 };
 
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     cli_parse(argc, argv, &argp, 0, &options);
     for (int i = 0; i < options.count; i++) {
         const char *name = options.names[i];
-        struct verdict v = mailbox_remove(name);
+        struct verdict v = mailbox_remove(name, options.force);
         if (v.status == STATUS_GONE && (v.error == ENOENT || v.error == ENOTDIR) && options.force) {
             continue;
         }

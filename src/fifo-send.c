@@ -1,7 +1,9 @@
-/* fifo-send: sends messages; exits with 0 only after they have been taken. */
+/* fifo-send: sends messages; exits with 0 only after they have been taken, or stored in a buffered mailbox.
+ */
 #include "batch.h"
 #include "cli.h"
 #include "deliver.h"
+#include "deposit.h"
 #include "input.h"
 #include "mailbox.h"
 #include "outflow.h"
@@ -104,7 +106,9 @@ static const struct argp argp = {
     .options = table,
     .parser = parse,
     .args_doc = "MAILBOX [MESSAGE...]",
-    .doc = "Sends each MESSAGE, or standard input, and waits until a receiver has taken it." CLI_STATUSES,
+    .doc = "Sends each MESSAGE, or standard input, and waits until a receiver has taken it, or a buffered "
+           "mailbox has "
+           "stored it." CLI_STATUSES,
     .children = children,
 };
 
@@ -233,6 +237,22 @@ static int run_raw(struct options *options)
     return cli_report_detail(&options->common, options->mailbox, v, started ? detail : "");
 }
 
+/* To a buffered mailbox. */
+static struct verdict store(struct options *options, struct input *input)
+{
+    struct queue queue = {
+        .until = options->common.until,
+        .nonblock = options->common.nonblock,
+        .exclusive = options->exclusive,
+    };
+    unsigned long stored;
+    struct verdict v = deposit(&queue, options->mailbox, input, &options->common.progress, &stored);
+
+    cli_tell(&options->common, options->mailbox, "%lu stored%s", stored,
+             v.status == STATUS_DONE ? "" : " before the one that failed");
+    return v;
+}
+
 static struct verdict run(struct options *options)
 {
     struct stock stock = {.options = options};
@@ -253,12 +273,15 @@ static struct verdict run(struct options *options)
         .no_newline = options->no_newline,
         .until = options->common.until,
     };
-    struct verdict v = verdict_done();
-
     stock.input = &input;
     /* Whoever types a message wants to hear at once that there is no such mailbox. */
+    struct verdict v = mailbox_find(options->mailbox, &sender.box);
+
+    if (v.status == STATUS_DONE && sender.box.buffered) {
+        return store(options, &input);
+    }
     if (options->count == 0) {
-        v = mailbox_find(options->mailbox, &sender.box);
+        sender.box.id.path = NULL; /* it may take a while, and the mailbox may be another one by then */
     }
     if (v.status == STATUS_DONE && options->cut == CUT_SIZE && options->size > PIPE_BUF) {
         v = verdict(STATUS_REFUSED,

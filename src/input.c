@@ -110,7 +110,7 @@ static struct verdict fill_now(struct input *input)
 bool input_is_ready(struct input *input)
 {
     if (input->item > 0 || input->cut == CUT_WHOLE || input->cut == CUT_OPERANDS) {
-        return input->item > 0;
+        return input->item > 0 || (input->cut == CUT_OPERANDS && input->count > 0);
     }
     if (input->cut == CUT_SIZE) {
         input->item = input->end - input->start >= input->size ? input->size : 0;

@@ -1,5 +1,7 @@
 #include "mailbox.h"
 
+#include "descriptor.h"
+#include "queue.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -60,6 +62,17 @@ static struct verdict not_found(int error)
     }
 }
 
+static bool is_buffered(const char *path)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool buffered = fd != -1 && queue_is_mailbox(fd);
+
+    if (fd != -1) {
+        close(fd);
+    }
+    return buffered;
+}
+
 struct verdict mailbox_find(const char *path, struct mailbox *box)
 {
     struct stat file;
@@ -68,10 +81,12 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
         return errno == ENOENT ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
                                : not_found(errno);
     }
-    if (!S_ISFIFO(file.st_mode)) {
+    bool buffered = S_ISDIR(file.st_mode) && is_buffered(path);
+    if (!S_ISFIFO(file.st_mode) && !buffered) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
     }
-    *box = (struct mailbox){.id = {path, file.st_dev, file.st_ino}, .owner = file.st_uid};
+    *box =
+        (struct mailbox){.id = {path, file.st_dev, file.st_ino}, .owner = file.st_uid, .buffered = buffered};
     if (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0) {
         struct statfs fs;
         box->anonymous = statfs(path, &fs) == 0 && fs.f_type == PIPEFS_MAGIC;
@@ -85,31 +100,11 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
     return verdict_done();
 }
 
-/*
- * With standard output closed, the next descriptor would be number 1, and a message that is printed
- * would go straight back into the mailbox. Fills such gaps with descriptors on which writing fails.
- */
-static int above_standard(int fd)
-{
-    while (fd >= 0 && fd <= STDERR_FILENO) {
-        int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-        int hole = open("/dev/null", O_PATH);
-        if (higher == -1 || hole == -1 || dup2(hole, fd) == -1) {
-            return -1;
-        }
-        if (hole > STDERR_FILENO) {
-            close(hole);
-        }
-        fd = higher;
-    }
-    return fd;
-}
-
 static struct verdict check_opened(const struct mailbox *box, int opened, int *fd)
 {
     struct stat file;
 
-    opened = above_standard(opened);
+    opened = descriptor_above_standard(opened);
     if (opened == -1 || fstat(opened, &file) == -1) {
         return verdict_errno("cannot open it", errno);
     }
@@ -192,12 +187,15 @@ int mailbox_make(const char *path, mode_t mode, bool masked)
     return result;
 }
 
-struct verdict mailbox_remove(const char *path)
+struct verdict mailbox_remove(const char *path, bool force)
 {
     struct stat file;
 
     if (lstat(path, &file) == -1) {
         return not_found(errno);
+    }
+    if (S_ISDIR(file.st_mode)) {
+        return queue_remove(path, force);
     }
     if (!S_ISFIFO(file.st_mode)) {
         return verdict(STATUS_GONE, other_type(file.st_mode));

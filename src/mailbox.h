@@ -1,8 +1,8 @@
 /*
  * mailbox: finds, opens, makes and removes mailboxes by name, and refuses everything that is not one.
  *
- * Nothing that is not a FIFO is ever opened or removed, and only mailbox_make() creates. An opened
- * descriptor belongs to the caller; it is close-on-exec and never 0, 1 or 2. Only
+ * Nothing that is not a mailbox is ever opened for messages or removed, and only mailbox_make() creates. An
+ * opened descriptor belongs to the caller; it is close-on-exec and never 0, 1 or 2. Only
  * mailbox_open_waiting() may block.
  */
 #ifndef FIFO_MAILBOX_H
@@ -19,6 +19,7 @@
 struct mailbox {
     struct identity id;
     uid_t owner;
+    bool buffered;  /* a directory, for queue.h; otherwise a FIFO */
     bool anonymous; /* a pipe without a name of its own: /dev/fd/N, a process substitution */
 };
 
@@ -57,8 +58,9 @@ int mailbox_make(const char *path, mode_t mode, bool masked);
 /*
  * Removes the mailbox `path`, never following a symbolic link, and frees processes that are blocked in
  * open(2) on it. Status 3 if there is none (the verdict's error is ENOENT) or it is something else, 2 for
- * what unlink(2) refuses.
+ * what unlink(2) refuses, or for a buffered one that holds messages unless `force` is set, see
+ * queue_remove().
  */
-struct verdict mailbox_remove(const char *path);
+struct verdict mailbox_remove(const char *path, bool force);
 
 #endif

@@ -44,6 +44,7 @@ struct message {
     size_t length;                /* bytes of content */
     size_t frame;                 /* bytes the frame takes in the FIFO */
     pid_t sender;                 /* who sent it, 0 if the frame does not say */
+    uint32_t tries;               /* the how many-th try this is, in a buffered mailbox; 0: not counted */
     struct reference reference;   /* FORM_REFERENCE only */
 };
 

@@ -68,8 +68,11 @@ struct verdict receiver_take_turn(struct receiver *receiver)
 struct verdict receiver_open(struct receiver *receiver, const char *path)
 {
     wait_begin();
-    struct verdict v = mailbox_find(path, &receiver->box);
+    struct verdict v = receiver->box.id.path == NULL ? mailbox_find(path, &receiver->box) : verdict_done();
 
+    if (v.status == STATUS_DONE && receiver->box.buffered) {
+        v = verdict(STATUS_ERROR, "is a buffered mailbox: it holds messages, not a stream (-R)");
+    }
     if (v.status == STATUS_DONE) {
         v = mailbox_open(&receiver->box, O_RDONLY, &receiver->fd);
     }

@@ -43,8 +43,8 @@ struct receiver {
 };
 
 /*
- * Finds and opens the mailbox. The caller has set the options, the rest is zero. With exclusive, waits for
- * our turn.
+ * Finds the mailbox, unless the caller has just done so (receiver->box), and opens it. The caller has set the
+ * options, the rest is zero. With exclusive, waits for our turn. Status 2 if it is a buffered mailbox.
  */
 struct verdict receiver_open(struct receiver *receiver, const char *path);
 

@@ -29,8 +29,11 @@ struct verdict sender_open(struct sender *sender, const char *path)
     int probe = -1;
 
     wait_begin();
-    struct verdict v = mailbox_find(path, &sender->box);
+    struct verdict v = sender->box.id.path == NULL ? mailbox_find(path, &sender->box) : verdict_done();
 
+    if (v.status == STATUS_DONE && sender->box.buffered) {
+        v = verdict(STATUS_ERROR, "is a buffered mailbox: it holds messages, not a stream (-R)");
+    }
     if (v.status != STATUS_DONE) {
         return v;
     }

@@ -49,8 +49,9 @@ struct sender {
 };
 
 /*
- * Finds and opens the mailbox. The caller has set until, nonblock and exclusive, the rest is zero. With
- * nonblock status 1 if nobody has it open for reading.
+ * Finds the mailbox, unless the caller has just done so (sender->box), and opens it. The caller has set
+ * until, nonblock and exclusive, the rest is zero. With nonblock status 1 if nobody has it open for reading;
+ * 2 if it is a buffered one.
  */
 struct verdict sender_open(struct sender *sender, const char *path);
 

@@ -33,7 +33,7 @@ static int watch_inode(const struct identity *who)
     return 0;
 }
 
-static int watch_directory(const struct identity *who)
+static int watch_parent(const struct identity *who)
 {
     char real[PATH_MAX];
 
@@ -56,12 +56,17 @@ static int watch_directory(const struct identity *who)
     return 0;
 }
 
+int watch_directory(int fd)
+{
+    return wait_arm_name(fd) == -1 ? -1 : fcntl(fd, F_NOTIFY, DN_DELETE | DN_RENAME | DN_MULTISHOT);
+}
+
 int watch_start(const struct identity *who)
 {
     static bool started;
 
     if (!started) {
-        started = watch_inode(who) == 0 || watch_directory(who) == 0;
+        started = watch_inode(who) == 0 || watch_parent(who) == 0;
     }
     return started ? 0 : -1;
 }

@@ -26,6 +26,12 @@ struct identity {
  */
 int watch_start(const struct identity *who);
 
+/*
+ * The same for a buffered mailbox, the directory `fd`: each file that leaves it raises SIGURG. 0, or -1 and
+ * errno. F_NOTIFY of fcntl(2), which needs neither a name nor an inotify instance.
+ */
+int watch_directory(int fd);
+
 /* Whether the name now leads elsewhere or nowhere: removed, renamed, or replaced by another. stat(2). */
 bool watch_gone(const struct identity *who);
 

@@ -1,0 +1,155 @@
+#include "deposit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define BYTES    ((size_t)256 * 1024) /* content that is kept until it is stored */
+#define MESSAGES ((size_t)4096)
+
+/* Messages that have been read and not stored yet. */
+struct pile {
+    char *bytes;
+    struct queue_item *items;
+    size_t length;
+    size_t count;
+    struct outgoing message; /* one behind them that has no room among them */
+    bool pending;            /* there is such a message */
+};
+
+static bool pile_has_room(const struct pile *pile, size_t length)
+{
+    return pile->count < MESSAGES && length <= BYTES - pile->length;
+}
+
+/* Memory that is kept for the next pile. */
+static bool pile_prepare(struct pile *pile)
+{
+    if (pile->bytes == NULL) {
+        pile->bytes = malloc(BYTES);
+        pile->items = malloc(MESSAGES * sizeof *pile->items);
+    }
+    return pile->bytes != NULL && pile->items != NULL;
+}
+
+static void pile_add(struct pile *pile, const struct outgoing *message)
+{
+    char *content = pile->bytes + pile->length;
+
+    if (message->length > 0) {
+        memcpy(content, message->content, message->length);
+    }
+    pile->items[pile->count++] = (struct queue_item){.content = content, .length = message->length};
+    pile->length += message->length;
+}
+
+/*
+ * Reads the next message and those that are there already behind it. One that comes alone, as most do, stays
+ * where the input has it.
+ */
+static struct verdict gather(struct pile *pile, struct input *input)
+{
+    struct verdict v = verdict_done();
+
+    pile->count = pile->length = 0;
+    do {
+        if (!pile->pending) {
+            v = input_next(input, &pile->message, &pile->pending);
+        }
+        if (v.status != STATUS_DONE || !pile->pending || (pile->count == 0 && !input_is_ready(input)) ||
+            pile->message.content == NULL || !pile_has_room(pile, pile->message.length)) {
+            return v;
+        }
+        if (!pile_prepare(pile)) {
+            return verdict_errno("cannot keep the message", ENOMEM);
+        }
+        pile_add(pile, &pile->message);
+        pile->pending = false;
+    } while (input_is_ready(input));
+    return v;
+}
+
+/* Stores one message on its own: a long one, which may lie in a memfd, or one that came alone. */
+static struct verdict store_one(struct queue *queue, struct outgoing *message, size_t *stored)
+{
+    struct queue_item item = {.content = message->content, .length = message->length};
+    size_t mapped = message->content == NULL ? message->length + MESSAGE_ID : 0;
+    struct verdict v = verdict_done();
+    const unsigned char *map = NULL;
+
+    if (mapped > 0) {
+        map = mmap(NULL, mapped, PROT_READ, MAP_PRIVATE, message->big.fd, 0);
+        if (map == MAP_FAILED) {
+            v = verdict_errno("cannot read the message again", errno);
+        }
+        item.content = map + MESSAGE_ID;
+    }
+    if (v.status == STATUS_DONE) {
+        v = queue_store(queue, &item, 1, stored);
+    }
+    if (mapped > 0 && map != MAP_FAILED) {
+        union {
+            const void *in;
+            void *out;
+        } address = {.in = map};
+        munmap(address.out, mapped);
+    }
+    reference_drop(&message->big);
+    return v;
+}
+
+static uint64_t length_of(const struct pile *pile, size_t count)
+{
+    uint64_t length = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        length += pile->items[i].length;
+    }
+    return length;
+}
+
+/* Stores the pile or, if there is none, the message. */
+static struct verdict store_pile(struct queue *queue, struct pile *pile, struct progress *progress,
+                                 unsigned long *stored)
+{
+    uint64_t bytes = pile->message.length;
+    size_t done = 0;
+    struct verdict v;
+
+    if (pile->count > 0) {
+        v = queue_store(queue, pile->items, pile->count, &done);
+        bytes = length_of(pile, done);
+    } else {
+        v = store_one(queue, &pile->message, &done);
+        pile->pending = false;
+    }
+    if (progress != NULL && done > 0) {
+        progress_add(progress, bytes, done);
+    }
+    *stored += done;
+    return v;
+}
+
+struct verdict deposit(struct queue *queue, const char *path, struct input *input, struct progress *progress,
+                       unsigned long *stored)
+{
+    struct pile pile = {0};
+    struct verdict v;
+    bool opened = false, there;
+
+    *stored = 0;
+    do {
+        struct verdict read = gather(&pile, input);
+        there = pile.count > 0 || (pile.pending && read.status == STATUS_DONE);
+        v = there && !opened ? queue_open(queue, path, QUEUE_SENDER) : verdict_done();
+        opened = opened || (there && v.status == STATUS_DONE);
+        if (there && v.status == STATUS_DONE) {
+            v = store_pile(queue, &pile, progress, stored);
+        }
+        v = v.status == STATUS_DONE ? read : v;
+    } while (there && v.status == STATUS_DONE);
+    free(pile.bytes);
+    free(pile.items);
+    return v;
+}

@@ -1,0 +1,199 @@
+#include "lease.h"
+
+#include "repair.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#define BLOCK   ((uint64_t)4096)
+#define PUNCH   ((uint64_t)256 * 1024) /* space is given back in pieces of so many bytes */
+#define LITTLE  (2 * BLOCK)            /* an empty log that is no longer stays as it is */
+#define TOO_FAR (UINT64_C(1) << 36)    /* a log that reaches so far is emptied even if a sender has to wait */
+
+static struct flock lease_range(uint64_t start, uint64_t end, short type)
+{
+    return (struct flock){
+        .l_type = type,
+        .l_whence = SEEK_SET,
+        .l_start = (off_t)start,
+        .l_len = (off_t)(end - start),
+    };
+}
+
+bool lease_lock(struct queue *queue, uint64_t start, uint64_t end)
+{
+    struct flock range = lease_range(start, end, F_RDLCK);
+    return fcntl(queue->ready.fd, F_OFD_SETLK, &range) == 0;
+}
+
+void lease_unlock(struct queue *queue, uint64_t start, uint64_t end)
+{
+    struct flock range = lease_range(start, end, F_UNLCK);
+    if (end > start) {
+        fcntl(queue->ready.fd, F_OFD_SETLK, &range);
+    }
+}
+
+uint64_t lease_end(const struct queue *queue, uint64_t start, uint64_t end)
+{
+    struct flock range = lease_range(start, end, F_WRLCK);
+
+    if (fcntl(queue->ready.fd, F_OFD_GETLK, &range) == -1 || range.l_type == F_UNLCK) {
+        return 0;
+    }
+    return range.l_len <= 0 ? UINT64_MAX : (uint64_t)range.l_start + (uint64_t)range.l_len;
+}
+
+/* Gives back the blocks of a done run that lie wholly between. */
+static void punch(struct queue *queue, uint64_t from, uint64_t to)
+{
+    from = (from + BLOCK - 1) / BLOCK * BLOCK;
+    to = to / BLOCK * BLOCK;
+    if (from < to) {
+        fallocate(queue->log, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from));
+    }
+}
+
+/* Joins the run at `first`, whose mark says `known`, with those that follow it, up to `end`. */
+static void join(struct queue *queue, uint64_t first, uint64_t known, uint64_t end)
+{
+    if (record_mark(queue->log, queue->window.id, first, end, 0) && known / PUNCH != end / PUNCH) {
+        /* What came before the last multiple of PUNCH went when that was passed. The mark itself stays. */
+        uint64_t behind = first + sizeof(struct record);
+        uint64_t from = known - known % PUNCH;
+        punch(queue, behind > from ? behind : from, end);
+    }
+    window_forget(&queue->window);
+}
+
+uint64_t lease_oldest(struct queue *queue, bool *damaged)
+{
+    const struct taken *taken = &queue->ledger.taken;
+    uint64_t limit = taken->fresh;
+    uint64_t first = 0, known = 0; /* the done run that we are stepping over */
+    struct record record;
+
+    *damaged = false;
+    window_forget(&queue->window);
+    for (uint64_t at = taken->head; at < limit;) {
+        if (!window_record(&queue->window, at, limit, &record)) {
+            *damaged = true;
+            return limit;
+        }
+        if (record.state == RECORD_DONE) {
+            uint64_t end = record_run(&record, queue->window.id, at, limit);
+            if (first == 0) {
+                first = at;
+                known = end;
+            }
+            at = end;
+            if (at < limit) {
+                continue;
+            }
+        }
+        if (first != 0 && known < at) {
+            join(queue, first, known, at);
+        }
+        first = 0;
+        if (at >= limit) {
+            break;
+        }
+        uint64_t own = at + record_size(record.length);
+        uint64_t end = lease_end(queue, at, own);
+        if (end == 0) {
+            return at;
+        }
+        /* A lease covers whole records, if who took it keeps to the rules. */
+        struct record next;
+        at = end > own && end < limit && window_record(&queue->window, end, limit, &next) ? end
+             : end == limit                                                               ? limit
+                                                                                          : own;
+    }
+    return limit;
+}
+
+/* Moves the head over what is done. */
+static void advance(struct queue *queue)
+{
+    struct taken *taken = &queue->ledger.taken;
+    struct record record;
+
+    while (taken->head < taken->fresh && window_record(&queue->window, taken->head, taken->fresh, &record) &&
+           record.state == RECORD_DONE) {
+        taken->head = record_run(&record, queue->window.id, taken->head, taken->fresh);
+    }
+}
+
+bool lease_finish(struct queue *queue, uint64_t start, uint64_t end, uint64_t count)
+{
+    struct taken *taken = &queue->ledger.taken;
+    const struct taken before = *taken;
+
+    window_forget(&queue->window);
+    advance(queue);
+    if (start == taken->head) {
+        if (taken->head - taken->punched >= PUNCH) {
+            /* All this lies before the head that everybody knows: nobody will look there again. */
+            punch(queue, taken->punched < BLOCK ? BLOCK : taken->punched - taken->punched % BLOCK,
+                  taken->head);
+            taken->punched = taken->head;
+        }
+        taken->head = end;
+        advance(queue);
+    } else {
+        taken->at = start;
+        taken->run = count;
+        if (!ledger_write(queue->state, &queue->ledger, LEDGER_TAKEN) ||
+            !record_mark(queue->log, queue->window.id, start, end, 0)) {
+            *taken = before;
+            ledger_write(queue->state, &queue->ledger, LEDGER_TAKEN);
+            return false;
+        }
+        taken->run = 0;
+    }
+    /* Never more than were stored, whatever somebody has written into the log: it would be in disorder again.
+     */
+    uint64_t left = ledger_waiting(&queue->ledger);
+    taken->count += count < left ? count : left;
+    if (!ledger_write(queue->state, &queue->ledger, LEDGER_TAKEN)) {
+        *taken = before;
+        return false;
+    }
+    return true;
+}
+
+void lease_reclaim(struct queue *queue)
+{
+    const unsigned wanted = LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN;
+    struct ledger *ledger = &queue->ledger;
+
+    uint64_t head = ledger->taken.head;
+    advance(queue);
+    if (ledger->taken.head != head && !ledger_write(queue->state, ledger, LEDGER_TAKEN)) {
+        return;
+    }
+    if (ledger->taken.head != ledger->taken.fresh || ledger->taken.head <= LITTLE) {
+        return;
+    }
+    /* A sender that is at work may have made it longer already; whoever finds it empty next will see to it.
+     */
+    if (!queue_try(queue, QUEUE_STORE) &&
+        (ledger->taken.head < TOO_FAR || queue_lock(queue, QUEUE_STORE).status != STATUS_DONE)) {
+        return;
+    }
+    if (ledger_read(queue->state, ledger, wanted) == wanted && ledger->taken.head == ledger->stored.tail &&
+        queue_size(queue) == ledger->stored.tail && ftruncate(queue->log, LOG_START) == 0) {
+        uint64_t generation = ledger->stored.generation + 1;
+        struct log_header header = ledger_header(&ledger->config, generation);
+        /* From here to the last write anyone who looks finds the log shorter than it should be, and repairs.
+         */
+        (void)!pwrite(queue->log, &header, sizeof header, 0);
+        ledger->stored.generation = ledger->taken.generation = generation;
+        ledger->stored.tail = LOG_START;
+        ledger->taken.head = ledger->taken.fresh = LOG_START;
+        ledger->taken.punched = 0;
+        ledger->taken.count = ledger->stored.count;
+        ledger_write(queue->state, ledger, LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN | LEDGER_SYNCED);
+    }
+    queue_unlock(queue, QUEUE_STORE);
+}

@@ -1,0 +1,189 @@
+/*
+ * queue: a buffered mailbox: messages that are stored, leased, and then taken or given back.
+ *
+ * A directory with four files: `queue`, the log of records (record.h); `.state`, what has been counted
+ * (ledger.h); `ready` and `space`, the bells (bell.h). fifo-mailbox(5) has the layout. Only descriptors are
+ * used once it is open, so that it may be moved; it is gone when `queue` has no name any more.
+ *
+ * Locks, all OFD locks, which the kernel drops at death. On `queue`, far behind any record:
+ *
+ *   TAKE    who leases, takes, gives back, or repairs; owner of the part `taken`
+ *   STORE   who appends, truncates or repairs; owner of the part `stored`
+ *   SYNC    who runs fdatasync(2) for those who wait for it; owner of the part `synced`
+ *   gates   beside TAKE and STORE: who leases, and who appends, takes the gate with the lock, in one call;
+ *           who is exclusive keeps it, and the lock stays free for repair
+ *   chairs  who waits, see bell.h
+ *
+ * Order: TAKE, then STORE, then SYNC. And on `ready`, at the places of the message's own bytes in the log,
+ * the leases: see lease.h for why there.
+ *
+ * Who dies where: an append is written behind the tail and then committed by one write of `stored`; what
+ * stands behind the tail was never acknowledged, and is adopted whole or cut off by repair.h. A lease is a
+ * lock, and goes. A take is one write too: of `taken` with a new head, or of a mark in the log, announced in
+ * `taken` beforehand so that it is counted exactly once.
+ *
+ * struct queue owns its descriptors and memory; queue_close() gives them back. Everything that blocks ends at
+ * the deadline, when the mailbox is removed (status 3), or by a signal that asks us to end (STATUS_SIGNAL
+ * plus its number).
+ */
+#ifndef FIFO_QUEUE_H
+#define FIFO_QUEUE_H
+
+#include "bell.h"
+#include "deadline.h"
+#include "ledger.h"
+#include "record.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What is in the directory, and nothing else. */
+#define QUEUE_LOG   "queue"
+#define QUEUE_STATE ".state"
+#define QUEUE_READY "ready"
+#define QUEUE_SPACE "space"
+
+enum queue_side { QUEUE_SENDER, QUEUE_RECEIVER, QUEUE_LOOK };
+
+struct queue {
+    deadline until;
+    bool nonblock;   /* -n: status 1 instead of waiting */
+    bool exclusive;  /* once served, keep others of our side out until queue_close() */
+    size_t max_size; /* a longer message is not read; 0: no limit */
+
+    enum queue_side side;
+    int directory; /* the mailbox itself */
+    int log;
+    int state;
+    bool readable; /* the log may be read */
+    bool writable; /* it may be written */
+    bool checked;  /* the generations were compared */
+    bool watched;
+    bool gone; /* the log had no name any more when we last looked */
+    struct ledger ledger;
+    struct bell ready;
+    struct bell space;
+    struct window window;
+    uint64_t *ends;         /* lease: where each leased message ends */
+    size_t room;            /* in `ends` */
+    size_t leased;          /* how many of them */
+    uint64_t generation;    /* of the log they lie in */
+    uint64_t start;         /* where the first of them starts */
+    uint64_t damaged;       /* messages found damaged by us and not reported yet */
+    bool skipped;           /* the last verdict of queue_lease() is about such */
+    unsigned char *content; /* of one long message, or what is being put together */
+    size_t content_room;
+};
+
+/* One message to store. */
+struct queue_item {
+    const void *content;
+    size_t length;
+    uint32_t flags;
+};
+
+/* One message that is leased, or that was looked at. `content` lies in struct queue until the next call. */
+struct queue_message {
+    const unsigned char *content;
+    size_t length;
+    uint64_t sequence;
+    uint64_t time; /* when it was stored: nanoseconds of CLOCK_REALTIME */
+    uint32_t sender;
+    uint32_t flags;
+    uint32_t tries; /* 1 the first time it is leased */
+};
+
+struct queue_counts {
+    uint64_t capacity; /* 0: unbounded */
+    bool sync;
+    uint64_t stored; /* ever */
+    uint64_t taken;  /* ever */
+    uint64_t waiting;
+    uint64_t damaged; /* ever */
+};
+
+/*
+ * Makes the mailbox `path`, complete or not at all: under a hidden name beside it, synced, then renamed,
+ * never over anything. `mode` is that of the log; who may write it may use the bells and the counts as well.
+ * Status 2 with errno.
+ */
+struct verdict queue_make(const char *path, mode_t mode, uint64_t capacity, bool sync);
+
+/* Whether the directory `directory` is a buffered mailbox, as far as a look at its files tells. fstatat(2).
+ */
+bool queue_is_mailbox(int directory);
+
+/*
+ * Opens the mailbox `path`. The caller has set the options, the rest is zero. Status 3: no such mailbox, or
+ * not one; 2: not permitted; 5: its files are damaged beyond repair.
+ */
+struct verdict queue_open(struct queue *queue, const char *path, enum queue_side side);
+void queue_close(struct queue *queue);
+
+/*
+ * Stores messages in this order. Status 0: all of them are stored, on disk if the mailbox is one of those.
+ * Otherwise the first *stored of them are: 1 full, or 124; 3; 5 too big; 2 with errno: ENOSPC, EDQUOT, EFBIG,
+ * EIO. *stored is right in each case but one: where fdatasync(2) fails (status 2), they are in the log, but
+ * perhaps not for long.
+ */
+struct verdict queue_store(struct queue *queue, const struct queue_item *items, size_t count, size_t *stored);
+
+/*
+ * Leases the oldest messages that nobody has leased, up to `most`, and waits for one. Status 0: they are in
+ * `messages`, *count of them. Status 5: damaged ones were found and skipped; come again. Nothing may be
+ * leased already.
+ */
+struct verdict queue_lease(struct queue *queue, struct queue_message *messages, size_t most, size_t *count);
+
+/* The first `count` of the leased messages are done with: they leave the mailbox. The others stay leased. */
+struct verdict queue_take(struct queue *queue, size_t count);
+
+/* Gives back what is leased, to be leased by whoever comes first. */
+void queue_give_back(struct queue *queue);
+
+/* The oldest message that is not done, leased or not. Status 1 if there is none; does not wait. */
+struct verdict queue_peek(struct queue *queue, struct queue_message *message);
+
+/* Waits until there may be a message: status 0, look again. 1 with nonblock, 124, 3, or a signal. */
+struct verdict queue_wait(struct queue *queue);
+
+struct verdict queue_count(struct queue *queue, struct queue_counts *counts);
+
+/*
+ * Removes the buffered mailbox `path`: what belongs to one, and the directory, or nothing. Ends all who wait
+ * there. Status 2 if it still holds messages and `force` is not set, if it holds a file of another kind, or
+ * with errno; 3 if it is no mailbox. Waits up to a second for those who are at work in it.
+ */
+struct verdict queue_remove(const char *path, bool force);
+
+/* --- for the modules behind this header --------------------------------------------------------------- */
+
+/* A name beside `path` for what is not finished, to be freed. NULL and errno. */
+char *queue_hidden_name(const char *path);
+
+/* LEASE is TAKE with its gate, APPEND is STORE with its gate. */
+enum queue_lock { QUEUE_TAKE, QUEUE_STORE, QUEUE_SYNC, QUEUE_LEASE, QUEUE_APPEND };
+
+/* Waits for a lock, with nonblock only a moment. */
+struct verdict queue_lock(struct queue *queue, enum queue_lock lock);
+bool queue_try(struct queue *queue, enum queue_lock lock);
+
+/* Gives it back; who is exclusive keeps the gate. */
+void queue_unlock(struct queue *queue, enum queue_lock lock);
+
+/* The verdict of a wait that has ended, or of 0 if it goes on. */
+struct verdict queue_ended(struct queue *queue, enum wake wake, const char *late);
+
+/* Starts to look out for removal, before the first sleep. */
+void queue_watch(struct queue *queue);
+
+/* The size of the log, 0 if that fails. Finds out as well whether it has lost its name: queue->gone. */
+uint64_t queue_size(struct queue *queue);
+
+/* Memory for one long content. NULL: there is none. */
+unsigned char *queue_room(struct queue *queue, size_t length);
+
+#endif
