@@ -62,17 +62,6 @@ static struct verdict not_found(int error)
     }
 }
 
-static bool is_buffered(const char *path)
-{
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    bool buffered = fd != -1 && queue_is_mailbox(fd);
-
-    if (fd != -1) {
-        close(fd);
-    }
-    return buffered;
-}
-
 struct verdict mailbox_find(const char *path, struct mailbox *box)
 {
     struct stat file;
@@ -81,7 +70,7 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
         return errno == ENOENT ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
                                : not_found(errno);
     }
-    bool buffered = S_ISDIR(file.st_mode) && is_buffered(path);
+    bool buffered = S_ISDIR(file.st_mode) && queue_is_mailbox(path);
     if (!S_ISFIFO(file.st_mode) && !buffered) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
     }

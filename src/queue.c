@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -200,24 +202,18 @@ static struct verdict open_bells(struct queue *queue)
                : verdict_done();
 }
 
-bool queue_is_mailbox(int directory)
+bool queue_is_mailbox(const char *path)
 {
-    struct stat log, state;
+    char name[PATH_MAX];
+    struct stat file;
+    int length = snprintf(name, sizeof name, "%s/%s", path, QUEUE_LOG);
 
-    return fstatat(directory, QUEUE_LOG, &log, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(log.st_mode) &&
-           fstatat(directory, QUEUE_STATE, &state, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(state.st_mode);
+    return length > 0 && (size_t)length < sizeof name && lstat(name, &file) == 0 && S_ISREG(file.st_mode);
 }
 
 struct verdict queue_open(struct queue *queue, const char *path, enum queue_side side)
 {
-    sigset_t limit;
-
     wait_begin();
-    /* A limit on file sizes is an EFBIG. Blocked, not ignored: COMMAND gets the mask back (wait_entry_mask).
-     */
-    sigemptyset(&limit);
-    sigaddset(&limit, SIGXFSZ);
-    sigprocmask(SIG_BLOCK, &limit, NULL);
     queue->side = side;
     queue->directory = queue->log = queue->state = queue->ready.fd = queue->space.fd = -1;
     struct verdict v = open_files(queue, path);

@@ -112,9 +112,8 @@ struct queue_counts {
  */
 struct verdict queue_make(const char *path, mode_t mode, uint64_t capacity, bool sync);
 
-/* Whether the directory `directory` is a buffered mailbox, as far as a look at its files tells. fstatat(2).
- */
-bool queue_is_mailbox(int directory);
+/* Whether the directory `path` is a buffered mailbox, as far as a look at one name in it tells. lstat(2). */
+bool queue_is_mailbox(const char *path);
 
 /*
  * Opens the mailbox `path`. The caller has set the options, the rest is zero. Status 3: no such mailbox, or

@@ -52,6 +52,7 @@ void wait_begin(void)
     }
     blocked = awaited;
     sigaddset(&blocked, SIGPIPE);
+    sigaddset(&blocked, SIGXFSZ);
     sigaddset(&blocked, SIGDEADLINE);
     sigprocmask(SIG_BLOCK, &blocked, entered ? NULL : &entry_mask);
     for (size_t i = 0; i < ENDING; i++) {

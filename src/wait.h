@@ -11,6 +11,7 @@
  *   SIGCHLD  COMMAND ended
  *   SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM   somebody wants us to end
  *   SIGPIPE  blocked so that a dead reader is an EPIPE; never waited for
+ *   SIGXFSZ  the same for a limit on file sizes, and EFBIG
  *   SIGRTMIN+5  the deadline, inside wait_call() or after wait_interrupt()
  *
  * A signal that arrives between a look at the state and the sleep stays pending and ends the sleep

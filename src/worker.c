@@ -248,7 +248,6 @@ struct verdict worker(struct receiving *options)
     v = queue_open(&queue, options->mailbox, options->peek ? QUEUE_LOOK : QUEUE_RECEIVER);
     if (v.status == STATUS_DONE) {
         v = options->peek ? look(options, &queue, &hand) : receive_all(options, &queue, &hand);
-        queue_close(&queue);
     }
     return v;
 }
