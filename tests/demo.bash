@@ -69,4 +69,14 @@ kill -KILL "$(cat pid)"
 expect 'the next receiver gets' precious "$(fifo-recv -t 10 box)"
 expect 'status of fifo-send' 0 "$(status sender)"
 fifo-rm box
+
+say 'A buffered mailbox, whose sender ends before a receiver comes'
+fifo-make -b unbounded jobs
+seq 1000 | fifo-send -l jobs
+apart one fifo-recv -q -n -f jobs
+apart other fifo-recv -q -n -f jobs
+expect 'status of one worker (1: empty)' 1 "$(status one)"
+expect 'status of the other' 1 "$(status other)"
+expect 'checksum of what both received' "$(seq 1000 | sha256sum)" "$(sort -n one.out other.out | sha256sum)"
+fifo-rm jobs
 say 'All as promised.'
