@@ -224,3 +224,15 @@ load helper
     ended_with 5 receiver
     [ ! -s receiver.out ]
 }
+
+@test "a limit on file sizes is an error, not a death, and the message stays" {
+    fifo-make box
+    seq 1000 >content
+    STDIN=content start sender fifo-send box
+    waits sender
+    # shellcheck disable=SC2016
+    run -2 within bash -c 'ulimit -f 1 && exec fifo-recv box >out' 3>&-
+    one_line "cannot write to standard output.*File too large" "$output"
+    within fifo-recv box | cmp - content
+    ended_with 0 sender
+}
