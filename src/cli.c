@@ -140,8 +140,7 @@ static void say(const struct common *common, const char *name, const char *forma
 
 void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, void *options)
 {
-    char *complaint = NULL;
-    size_t length;
+    char complaint[1024] = "";
     FILE *real = stderr;
 
     wait_block_sigpipe(); /* --help into a pipe that nobody reads is a failure like any other */
@@ -149,8 +148,8 @@ void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, v
     argp_err_exit_status = STATUS_ERROR;
     atexit(check_stdout);
     /* getopt(3) repeats what it does not know as it is, newlines and escapes included: it must not reach a
-     * terminal. */
-    FILE *caught = open_memstream(&complaint, &length);
+     * terminal. fmemopen(3), for it takes no memory of its own before something is written. */
+    FILE *caught = fmemopen(complaint, sizeof complaint, "w");
     stderr = caught == NULL ? real : caught;
     error_t error = argp_parse(argp, argc, argv, flags, NULL, options);
     stderr = real;
@@ -158,13 +157,12 @@ void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, v
         fclose(caught);
     }
     if (error != 0) {
-        if (complaint != NULL && length > 0) {
-            complaint[length - 1] = '\0'; /* its newline */
+        complaint[strcspn(complaint, "\n")] = '\0';
+        if (*complaint != '\0') {
             print_line("", complaint);
         }
         exit(STATUS_ERROR);
     }
-    free(complaint);
 }
 
 void cli_usage(const char *format, ...)

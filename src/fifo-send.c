@@ -237,34 +237,9 @@ static int run_raw(struct options *options)
     return cli_report_detail(&options->common, options->mailbox, v, started ? detail : "");
 }
 
-/* To a buffered mailbox. */
-static struct verdict store(struct options *options, struct input *input)
+static struct input make_input(const struct options *options)
 {
-    struct queue queue = {
-        .until = options->common.until,
-        .nonblock = options->common.nonblock,
-        .exclusive = options->exclusive,
-    };
-    unsigned long stored;
-    struct verdict v = deposit(&queue, options->mailbox, input, &options->common.progress, &stored);
-
-    cli_tell(&options->common, options->mailbox, "%lu stored%s", stored,
-             v.status == STATUS_DONE ? "" : " before the one that failed");
-    return v;
-}
-
-static struct verdict run(struct options *options)
-{
-    struct stock stock = {.options = options};
-    struct sender sender = {
-        .until = options->common.until,
-        .nonblock = options->common.nonblock,
-        .exclusive = options->exclusive,
-        .progress = &options->common.progress,
-        .meanwhile = fill_other,
-        .context = &stock,
-    };
-    struct input input = {
+    return (struct input){
         .fd = STDIN_FILENO,
         .cut = options->count > 0 ? CUT_OPERANDS : options->cut,
         .operands = options->messages,
@@ -273,21 +248,59 @@ static struct verdict run(struct options *options)
         .no_newline = options->no_newline,
         .until = options->common.until,
     };
-    stock.input = &input;
-    /* Whoever types a message wants to hear at once that there is no such mailbox. */
-    struct verdict v = mailbox_find(options->mailbox, &sender.box);
+}
 
-    if (v.status == STATUS_DONE && sender.box.buffered) {
-        return store(options, &input);
+/* To a buffered mailbox. */
+static struct verdict run_queue(struct options *options)
+{
+    struct queue queue = {
+        .until = options->common.until,
+        .nonblock = options->common.nonblock,
+        .exclusive = options->exclusive,
+    };
+    struct input input = make_input(options);
+    unsigned long stored;
+    struct verdict v = deposit(&queue, options->mailbox, &input, &options->common.progress, &stored);
+
+    cli_tell(&options->common, options->mailbox, "%lu stored%s", stored,
+             v.status == STATUS_DONE ? "" : " before the one that failed");
+    return v;
+}
+
+/* To an unbuffered one, which was found to be `box`. */
+static struct verdict run_link(struct options *options, const struct mailbox *box)
+{
+    struct input input = make_input(options);
+    struct stock stock = {.options = options, .input = &input};
+    struct sender sender = {
+        .until = options->common.until,
+        .nonblock = options->common.nonblock,
+        .exclusive = options->exclusive,
+        .progress = &options->common.progress,
+        .meanwhile = fill_other,
+        .context = &stock,
+    };
+
+    if (options->count > 0) {
+        sender.box = *box; /* standard input may take a while, and the mailbox may be another one by then */
     }
-    if (options->count == 0) {
-        sender.box.id.path = NULL; /* it may take a while, and the mailbox may be another one by then */
+    return options->cut == CUT_SIZE && options->size > PIPE_BUF
+               ? verdict(STATUS_REFUSED,
+                         "a message of fixed size has at most 4096 bytes here: more is not written at once")
+               : send_all(options, &sender, &stock);
+}
+
+static struct verdict run(struct options *options)
+{
+    struct mailbox box;
+    /* Before anything is read: whoever types a message wants to hear at once that there is no such mailbox.
+     */
+    struct verdict v = mailbox_find(options->mailbox, &box);
+
+    if (v.status != STATUS_DONE) {
+        return v;
     }
-    if (v.status == STATUS_DONE && options->cut == CUT_SIZE && options->size > PIPE_BUF) {
-        v = verdict(STATUS_REFUSED,
-                    "a message of fixed size has at most 4096 bytes here: more is not written at once");
-    }
-    return v.status == STATUS_DONE ? send_all(options, &sender, &stock) : v;
+    return box.buffered ? run_queue(options) : run_link(options, &box);
 }
 
 int main(int argc, char **argv)

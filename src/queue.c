@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -204,11 +202,23 @@ static struct verdict open_bells(struct queue *queue)
 
 bool queue_is_mailbox(const char *path)
 {
-    char name[PATH_MAX];
+    /* Names are short, and no page of the stack is touched, nor one of printf(3), that needs not be. */
+    char brief[256];
+    size_t length = strlen(path);
+    char *name =
+        length + sizeof "/" QUEUE_LOG <= sizeof brief ? brief : malloc(length + sizeof "/" QUEUE_LOG);
     struct stat file;
-    int length = snprintf(name, sizeof name, "%s/%s", path, QUEUE_LOG);
 
-    return length > 0 && (size_t)length < sizeof name && lstat(name, &file) == 0 && S_ISREG(file.st_mode);
+    if (name == NULL) {
+        return false;
+    }
+    memcpy(name, path, length);
+    memcpy(name + length, "/" QUEUE_LOG, sizeof "/" QUEUE_LOG);
+    bool is_mailbox = lstat(name, &file) == 0 && S_ISREG(file.st_mode);
+    if (name != brief) {
+        free(name);
+    }
+    return is_mailbox;
 }
 
 struct verdict queue_open(struct queue *queue, const char *path, enum queue_side side)
