@@ -172,7 +172,9 @@ void lease_reclaim(struct queue *queue)
     if (ledger->taken.head != head && !ledger_write(queue->state, ledger, LEDGER_TAKEN)) {
         return;
     }
-    if (ledger->taken.head != ledger->taken.fresh || ledger->taken.head <= LITTLE) {
+    /* Counted, and nowhere to be found: somebody has written what he likes into the ledger. */
+    bool is_wrong = ledger_waiting(ledger) > 0 && ledger->taken.head == ledger->stored.tail;
+    if (ledger->taken.head != ledger->taken.fresh || (ledger->taken.head <= LITTLE && !is_wrong)) {
         return;
     }
     /* A sender that is at work may have made it longer already; whoever finds it empty next will see to it.

@@ -49,7 +49,7 @@ struct taken {
     uint64_t damaged; /* messages that were lost to damage */
     uint64_t at;      /* a run of `run` messages here is being marked as done, if run > 0 */
     uint64_t run;
-    uint64_t reserved;
+    uint64_t reported; /* of these, how many a receiver was told of */
     uint64_t check;
 };
 

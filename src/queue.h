@@ -72,7 +72,6 @@ struct queue {
     size_t leased;          /* how many of them */
     uint64_t generation;    /* of the log they lie in */
     uint64_t start;         /* where the first of them starts */
-    uint64_t damaged;       /* messages found damaged by us and not reported yet */
     bool skipped;           /* the last verdict of queue_lease() is about such */
     unsigned char *content; /* of one long message, or what is being put together */
     size_t content_room;

@@ -134,8 +134,7 @@ static struct verdict read_all(struct queue *queue, bool *whole, uint64_t *gener
         ledger->synced = (struct synced){0};
     }
     *whole = good == all && is_sane(ledger) &&
-             (!has_header || !has_generation || header.generation == ledger->stored.generation) &&
-             ledger->taken.head <= queue_size(queue);
+             (!has_generation || header.generation == ledger->stored.generation);
     if (ledger->stored.generation > *generation) {
         *generation = ledger->stored.generation;
     }
@@ -210,12 +209,12 @@ struct verdict repair_locked(struct queue *queue, bool deep)
     if (queue->window.bytes == NULL && (queue->window.bytes = malloc(RECORD_WINDOW)) == NULL) {
         return verdict_errno("cannot repair it", ENOMEM);
     }
+    uint64_t size = queue_size(queue); /* before read_all() writes a header that is missing */
     struct verdict v = read_all(queue, &whole, &generation);
     if (v.status != STATUS_DONE) {
         return v;
     }
     queue->checked = true;
-    uint64_t size = queue_size(queue);
     if (!deep && whole && ledger->stored.tail == size && ledger->taken.run == 0) {
         return v;
     }
@@ -230,10 +229,11 @@ struct verdict repair_locked(struct queue *queue, bool deep)
         lost = survey.regions;
         ledger->synced.count = 0;
     } else {
-        lost = before > survey.waiting && (survey.regions > 0 || size < tail) ? before - survey.waiting : 0;
+        /* A log of this size has been emptied, and only its new generation did not get to the disk. */
+        bool is_cut = size < tail && size != LOG_START;
+        lost = before > survey.waiting && (survey.regions > 0 || is_cut) ? before - survey.waiting : 0;
     }
     ledger->taken.damaged += lost;
-    queue->damaged += lost;
     return rewrite(queue, &survey, generation);
 }
 

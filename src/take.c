@@ -10,7 +10,7 @@
 #define READ     (LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN)
 
 /* What a look for messages comes to. */
-enum look { LOOK_FOUND, LOOK_NOTHING, LOOK_AGAIN, LOOK_FAILED };
+enum look { LOOK_FOUND, LOOK_NOTHING, LOOK_AGAIN, LOOK_DAMAGED, LOOK_FAILED };
 
 static bool is_readable(struct queue *queue)
 {
@@ -69,7 +69,6 @@ static enum look skip(struct queue *queue, uint64_t at, const struct record *rec
         *v = verdict_errno("cannot skip a damaged message", errno);
         return LOOK_FAILED;
     }
-    queue->damaged++;
     return LOOK_AGAIN;
 }
 
@@ -187,7 +186,14 @@ static enum look look(struct queue *queue, struct queue_message *messages, size_
     if (found != LOOK_FOUND) {
         return found;
     }
-    const struct ledger *ledger = &queue->ledger;
+    struct ledger *ledger = &queue->ledger;
+    if (ledger->taken.reported != ledger->taken.damaged) {
+        /* Whoever found it, a sender perhaps: it is told once, to a receiver, before anything else is handed
+         * out. */
+        ledger->taken.reported = ledger->taken.damaged;
+        ledger_write(queue->state, ledger, LEDGER_TAKEN);
+        return LOOK_DAMAGED;
+    }
     uint64_t at = lease_oldest(queue, &damaged);
     if (damaged) {
         return repair_damage(queue, v);
@@ -244,12 +250,12 @@ struct verdict queue_lease(struct queue *queue, struct queue_message *messages, 
             queue->leased = 0; /* with the descriptor, the lease goes too */
         }
         queue_unlock(queue, QUEUE_LEASE);
-        if (queue->damaged > 0 && found != LOOK_FAILED) {
-            queue_give_back(queue);
-            queue->damaged = 0;
+        if (found == LOOK_AGAIN || found == LOOK_DAMAGED) {
+            bell_ring(&queue->space); /* what was counted, or skipped, may have made room */
+        }
+        if (found == LOOK_DAMAGED) {
             queue->skipped = true;
             v = verdict(STATUS_REFUSED, "a damaged message was skipped");
-            bell_ring(&queue->space);
         } else if (found == LOOK_FOUND) {
             *count = queue->leased;
             break;
