@@ -110,10 +110,11 @@ static struct verdict read_all(struct queue *queue, bool *whole, uint64_t *gener
     bool has_header = read_header(queue, &header);
     unsigned good = ledger_read(queue->state, ledger, LEDGER_CONFIG);
 
-    if (!(good & LEDGER_CONFIG)) {
-        if (!has_header) {
-            return verdict(STATUS_REFUSED, "damaged beyond repair: both of its headers are");
-        }
+    if (!(good & LEDGER_CONFIG) && !has_header) {
+        return verdict(STATUS_REFUSED, "damaged beyond repair: both of its headers are");
+    }
+    /* That of the log, if there are two: it is the one that the records are checked with. */
+    if (has_header && (!(good & LEDGER_CONFIG) || header.config.id != ledger->config.id)) {
         ledger->config = header.config;
         if (!ledger_write(queue->state, ledger, LEDGER_CONFIG)) {
             return verdict_errno("cannot repair it", errno);

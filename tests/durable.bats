@@ -1,0 +1,198 @@
+#!/usr/bin/env bats
+# shellcheck shell=bash
+# Buffered mailboxes after kills, losses of power, damage and failing disks. The longer ones are shortened here:
+# `make stress` runs them at length.
+
+load helper
+
+scenario() {
+    mkdir scenario
+    cd scenario || return 1
+    run timeout -s KILL 120 python3 -B "$ROOT/tests/buffered/$1.py" "${@:2}" 3>&-
+    assert_success
+}
+
+# stored MESSAGE...: asserts that the mailbox holds exactly these, and takes them.
+stored() {
+    local taken
+    taken=$(within fifo-recv -q -n -f box) || [ $? = 1 ]
+    assert_equal "$taken" "$(printf '%s\n' "$@")"
+}
+
+# whole: asserts that nothing is half stored: the ledger and the log agree.
+whole() {
+    assert_equal "$(od -A n -t u8 -j 80 -N 8 box/.state | tr -d ' ')" "$(stat -c %s box/queue)"
+}
+
+@test "SIGKILL at each system call of storing with --sync" { scenario crash kills 3; }
+@test "SIGKILL at each system call of storing in a bounded mailbox" { scenario crash kills 4; }
+@test "SIGKILL at each system call of receiving with COMMAND" { scenario crash kills 8; }
+@test "SIGKILL at each system call of moving a message to the dead letters" { scenario crash kills 11; }
+@test "SIGKILL at each system call of receiving while an older message is in other hands" { scenario crash kills 13; }
+@test "fifo-make and fifo-rm that are killed leave a mailbox or none" { scenario crash make_and_remove; }
+@test "after a loss of power all that was synced is there" { scenario crash power_loss 30; }
+@test "after a loss of power without --sync a tail is missing, and nothing else" { scenario crash no_sync 30; }
+@test "a flipped bit costs at most the message that it is in" { scenario damage bits 5; }
+@test "a file that is cut off anywhere costs what is missing" { scenario damage cuts 7; }
+@test "pieces that are wiped, overwritten, copied or added are never delivered" { scenario damage blocks 60; }
+@test "headers that lie are bounded before they are believed" { scenario damage forged 40; }
+
+@test "a damaged message is status 5, once, and the next one comes" {
+    fifo-make -b unbounded box
+    fifo-send box one two three
+    printf X | dd of=box/queue bs=1 seek=$((64 + 64)) conv=notrunc status=none
+    run -5 on_stderr fifo-recv box
+    one_line "'box': a damaged message was skipped" "$output"
+    stored two three
+}
+
+@test "-f reports a damaged message and goes on" {
+    fifo-make -b unbounded box
+    fifo-send box one two three
+    printf X | dd of=box/queue bs=1 seek=$((64 + 80 + 64)) conv=notrunc status=none
+    run -1 --separate-stderr within fifo-recv -n -f box
+    assert_output "one
+three"
+    assert_equal "$stderr" "fifo-recv: 'box': a damaged message was skipped
+fifo-recv: 'box': empty"
+}
+
+@test "without its ledger, or with another one's, a mailbox finds its messages again" {
+    fifo-make -b 5 box
+    fifo-make -b unbounded other
+    fifo-send box one two three
+    fifo-recv box >/dev/null
+    : >box/.state
+    stored one two three # that one was taken is in the ledger alone
+    fifo-send box four
+    cp other/.state box/.state
+    fifo-send box five
+    stored one two three four five
+}
+
+@test "a mailbox with both headers gone is status 5, and fifo-rm -f removes it" {
+    fifo-make -b unbounded box
+    fifo-send box one
+    dd if=/dev/zero of=box/queue bs=64 count=1 conv=notrunc status=none
+    : >box/.state
+    refused 5 "damaged beyond repair" fifo-send box two
+    refused 5 "damaged beyond repair" fifo-recv box
+    refused 5 "damaged beyond repair" fifo-rm box
+    run -0 within fifo-rm -f box
+    [ ! -e box ]
+}
+
+@test "each failing write is status 2 with its reason, and nothing is half stored" {
+    local call error
+    fifo-make -b unbounded box
+    for call in pwritev pwrite64; do
+        for error in ENOSPC EDQUOT EIO EFBIG; do
+            fifo-send box one
+            run -2 on_stderr strace -o trace -e inject=$call:error=$error:when=1 fifo-send box two
+            one_line "'box': cannot store it" "$output"
+            whole
+            fifo-send box three
+            stored one three
+        done
+    done
+}
+
+@test "a write that is cut short is completed, or nothing of it stays" {
+    fifo-make -b unbounded box
+    seq 3000 >lines
+    # At the limit the kernel writes what fits, and refuses the rest.
+    # shellcheck disable=SC2016
+    run -2 on_stderr bash -c 'ulimit -f 100; exec fifo-send -v -l box <lines'
+    assert_regex "$output" "may not grow further \(ulimit -f, or the file system\): File too large"
+    whole
+    count=$(sed -n 's/.* \([0-9]*\) stored.*/\1/p' <<<"$output")
+    assert_equal "$(within fifo-recv -q -n -f box | wc -l)" "$count"
+    within fifo-send -l box <lines
+    within fifo-recv -c 3000 box | cmp - lines
+}
+
+# in_small SCRIPT: runs it with SCRIPT's own mount at the directory `small`, a file system of 200 KiB.
+in_small() {
+    mkdir small
+    # shellcheck disable=SC2016
+    within unshare -m --propagation unchanged bash -c '
+        for place in /sys /dev/pts /run; do mount --make-private $place 2>/dev/null && break; done
+        mount -t tmpfs -o size=200k none $place && cd $place && eval "$1"' in_small "$1" 3>&-
+}
+
+@test "a full disk stops senders with status 2, and when there is room again they go on" {
+    run -0 in_small '
+        fifo-make -b unbounded box
+        head -c 3000 /dev/zero | tr "\0" x >one
+        n=0
+        while said=$(fifo-send box <one 2>&1); do n=$((n + 1)); done
+        echo "$said"
+        [ $n -gt 10 ] && [ "$(fifo-recv -q -n -f box | wc -c)" = $((n * 3000)) ] && echo all are there
+        fifo-send box <one && fifo-recv box | cmp - one && echo it goes on
+        head -c 3000000 /dev/zero | fifo-send -q box; echo $?
+        fifo-recv -q -n box; echo $?
+        fifo-make -b 3 other other/small/er 2>/dev/null; ls'
+    assert_output "fifo-send: 'box': cannot store it: the file system is full: No space left on device
+all are there
+it goes on
+2
+1
+box
+one
+other"
+}
+
+@test "a read-only file system is status 2" {
+    run -0 in_small '
+        fifo-make -b unbounded box; fifo-send box one
+        mount -o remount,ro . || mount -o remount,ro "$PWD"
+        fifo-send box two; echo $?
+        fifo-recv box; echo $?
+        fifo-recv --peek box; echo $?
+        fifo-rm -f box; echo $?; fifo-make -b 2 new; echo $?'
+    assert_output --regexp "fifo-send: 'box': .*Read-only file system
+2
+fifo-recv: 'box': .*Read-only file system
+2
+one
+0
+fifo-rm: 'box': .*Read-only file system
+2
+fifo-make: 'new': .*Read-only file system
+2"
+}
+
+@test "--sync: one fdatasync for a batch, before it is acknowledged; without it, none" {
+    fifo-make -b unbounded --sync box
+    fifo-make -b unbounded plain
+    seq 5000 >lines
+    run -0 within strace -o trace -e fdatasync,pwrite64,pwritev fifo-send -l box <lines
+    syncs=$(grep -c '^fdatasync' trace)
+    batches=$(grep -c '^pwritev' trace)
+    between 1 "$batches" "$syncs"
+    run -0 tail -n 3 trace
+    assert_regex "$output" "fdatasync.*
+pwrite64"
+    run -0 within strace -o trace -e fdatasync fifo-send -l plain <lines
+    run -1 grep fdatasync trace
+}
+
+@test "--sync: a disk that fails to sync is status 2, for the message may not survive" {
+    fifo-make -b unbounded --sync box
+    run -2 on_stderr strace -o trace -e inject=fdatasync:error=EIO:when=1 fifo-send box one
+    one_line "stored, but perhaps not on disk: Input/output error" "$output"
+    stored one
+}
+
+@test "--sync: of senders that wait together some need no fdatasync of their own" {
+    local i
+    fifo-make -b unbounded --sync box
+    for ((i = 0; i < 12; i++)); do
+        # A slow disk, so that the others have stored their messages by the time it is done.
+        start "sender$i" strace -o "trace.$i" -e trace=fdatasync -e inject=fdatasync:delay_exit=200000 fifo-send box "$i"
+    done
+    ended_with 0 sender{0..11}
+    run -0 cat trace.*
+    between 1 11 "$(grep -c fdatasync <<<"$output")"
+    assert_equal "$(within fifo-recv -q -n -f box | sort -n | tr '\n' ' ')" "0 1 2 3 4 5 6 7 8 9 10 11 "
+}
