@@ -12,6 +12,7 @@ struct survey {
     uint64_t waiting; /* messages that are not done */
     uint64_t last;    /* the highest sequence number */
     uint64_t regions; /* pieces that are neither records nor zeros */
+    uint64_t gaps;    /* pieces that are not records */
 };
 
 /* Whether the positions in `.state` can be, given each other. */
@@ -59,6 +60,22 @@ static void fill(struct queue *queue, uint64_t at, uint64_t end)
     window_forget(&queue->window);
 }
 
+/*
+ * Returns where the run of a done record ends. A run that leads beyond the log, whose end was lost, is cut
+ * back to its own record: when the log has grown again it would cover messages that have nothing to do with
+ * it.
+ */
+static uint64_t settle_run(struct queue *queue, uint64_t at, const struct record *record, uint64_t limit)
+{
+    uint64_t own = at + record_size(record->length);
+    uint64_t end = record_run(record, queue->window.id, at, limit);
+
+    if (end == own && record->run != 0 && record_run(record, queue->window.id, at, UINT64_MAX) != own) {
+        record_mark(queue->log, queue->window.id, at, own, 0);
+    }
+    return end;
+}
+
 static struct survey look_through(struct queue *queue, uint64_t from, uint64_t fresh, uint64_t acknowledged)
 {
     struct survey survey = {.head = 0, .fresh = 0, .end = from};
@@ -69,8 +86,9 @@ static struct survey look_through(struct queue *queue, uint64_t from, uint64_t f
     window_forget(&queue->window);
     for (uint64_t at = from; at < limit;) {
         uint64_t found = window_search(&queue->window, at, limit, &record, &garbage);
-        if (garbage && at < acknowledged) {
-            survey.regions++;
+        if (at < acknowledged && (garbage || found > at)) {
+            survey.regions += garbage ? 1 : 0;
+            survey.gaps++;
         }
         if (found == limit) {
             break;
@@ -84,7 +102,7 @@ static struct survey look_through(struct queue *queue, uint64_t from, uint64_t f
             survey.fresh = at;
         }
         if (record.state == RECORD_DONE) {
-            at = record_run(&record, queue->window.id, at, limit);
+            at = settle_run(queue, at, &record, limit);
         } else {
             survey.head = survey.waiting++ == 0 ? at : survey.head;
             at += record_size(record.length);
@@ -134,8 +152,8 @@ static struct verdict read_all(struct queue *queue, bool *whole, uint64_t *gener
     if (!(good & LEDGER_SYNCED)) {
         ledger->synced = (struct synced){0};
     }
-    *whole = good == all && is_sane(ledger) &&
-             (!has_generation || header.generation == ledger->stored.generation);
+    *whole =
+        good == all && is_sane(ledger) && (!has_generation || header.generation == ledger->stored.generation);
     if (ledger->stored.generation > *generation) {
         *generation = ledger->stored.generation;
     }
@@ -232,7 +250,7 @@ struct verdict repair_locked(struct queue *queue, bool deep)
     } else {
         /* A log of this size has been emptied, and only its new generation did not get to the disk. */
         bool is_cut = size < tail && size != LOG_START;
-        lost = before > survey.waiting && (survey.regions > 0 || is_cut) ? before - survey.waiting : 0;
+        lost = before > survey.waiting && (survey.gaps > 0 || is_cut) ? before - survey.waiting : 0;
     }
     ledger->taken.damaged += lost;
     return rewrite(queue, &survey, generation);

@@ -45,9 +45,9 @@ static struct verdict prepare(struct queue *queue, uint64_t *tail)
     /*
      * Who may not read the log cannot tell what a killed sender left behind the tail. It may be whole, so it
      * stays; who reads next will see. A log that was cut off gets another generation, which has the same
-     * effect.
+     * effect, and what it had lost stays a hole: a run that is done may lead over it.
      */
-    *tail = record_align(size < LOG_START ? LOG_START : size);
+    *tail = record_align(size < ledger->stored.tail ? ledger->stored.tail : size);
     if (size < ledger->stored.tail) {
         ledger->stored.generation++;
     }
