@@ -182,7 +182,13 @@ static void settle(struct queue *queue)
     }
 }
 
-static struct verdict rewrite(struct queue *queue, const struct survey *survey, uint64_t generation)
+/*
+ * Writes down what was found. `renew`: places behind the end, or before the head, may be used again that mean
+ * something else in an older `.state`. That one may come back, for it is never synced, and must not be
+ * believed then: so the log, which is synced, gets a new generation.
+ */
+static struct verdict rewrite(struct queue *queue, const struct survey *survey, uint64_t generation,
+                              bool renew)
 {
     const unsigned all = LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN | LEDGER_SYNCED;
     struct ledger *ledger = &queue->ledger;
@@ -192,7 +198,7 @@ static struct verdict rewrite(struct queue *queue, const struct survey *survey, 
     if (size != end && ftruncate(queue->log, (off_t)end) == -1) {
         return verdict_errno("cannot repair it", errno);
     }
-    if (survey->waiting == 0 && size > end) {
+    if (renew || (survey->waiting == 0 && size > end)) {
         struct log_header header = ledger_header(&ledger->config, ++generation);
         if (pwrite(queue->log, &header, sizeof header, 0) != (ssize_t)sizeof header) {
             return verdict_errno("cannot repair it", errno);
@@ -253,7 +259,7 @@ struct verdict repair_locked(struct queue *queue, bool deep)
         lost = before > survey.waiting && (survey.gaps > 0 || is_cut) ? before - survey.waiting : 0;
     }
     ledger->taken.damaged += lost;
-    return rewrite(queue, &survey, generation);
+    return rewrite(queue, &survey, generation, !whole || size < tail);
 }
 
 struct verdict repair(struct queue *queue, bool deep)

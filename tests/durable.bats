@@ -70,6 +70,26 @@ fifo-recv: 'box': empty"
     stored one two three four five
 }
 
+@test "records that were wiped are counted as lost, and reported" {
+    fifo-make -b unbounded box
+    fifo-send box one two three
+    dd if=/dev/zero of=box/queue bs=80 seek=144 oflag=seek_bytes count=2 conv=notrunc status=none
+    run -5 --separate-stderr within fifo-recv -n box
+    one_line "damaged message was skipped"
+    stored one
+}
+
+@test "a run of done messages that leads beyond a shortened log does not cover new ones" {
+    fifo-make -b unbounded --sync box
+    fifo-send box aaaa bbbb cccc dddd
+    # While the first one is in hand, the others are taken as one run. The end of it is lost.
+    run -1 within fifo-recv -q box sh -c 'fifo-recv -c 3 box >/dev/null; exit 1'
+    truncate -s $((64 + 3 * 80)) box/queue
+    fifo-send box new
+    run -1 within fifo-recv -q box sh -c 'fifo-recv -q box sh -c "fifo-recv -q box false; exit 1"; exit 1'
+    stored aaaa cccc new
+}
+
 @test "a mailbox with both headers gone is status 5, and fifo-rm -f removes it" {
     fifo-make -b unbounded box
     fifo-send box one

@@ -226,29 +226,44 @@ def replay(first, changes, keep):
     return bytes(image)
 
 
+def work(step, sent, acked, taken):
+    """Stores or takes some messages; returns the changes that this made."""
+    if random.random() < 0.6:
+        lengths = random.choice((0, 300, 5000))
+        texts = [message(f"s{step}", number, lengths) for number in range(1, random.choice((1, 5, 40)) + 1)]
+        sent += [name_of(text) for text in texts]
+        done, made = writes_of(["fifo-send", "-l", "box"], "".join(text + "\n" for text in texts))
+        expect(done.returncode == 0, done)
+        acked += [name_of(text) for text in texts]
+    else:
+        done, made = writes_of(["fifo-recv", "-n", "-c", str(random.choice((1, 5, 100))), "box"])
+        taken += [name_of(line) for line in done.stdout.decode().split("\n")[:-1]]
+    return made
+
+
 def power_loss(rounds=40, sync=1):
-    """A history of stores and takes, then what a disk may hold after it: see fifo-mailbox(5) on what is synced."""
+    """A history of stores and takes, then what a disk may hold after it: see fifo-mailbox(5) on what is synced. And
+    perhaps the same once more, with the ledger at any version it ever had."""
     statuses = collections.Counter()
     for round_ in range(rounds):
         fresh("unbounded", *(["--sync"] if sync else []))
-        first = {name: read(name) for name in ("queue", ".state")}
-        changes, acked, taken, sent = [], [], [], []
-        for step in range(random.randrange(1, 9)):
-            if random.random() < 0.6:
-                count = random.choice((1, 5, 40))
-                lengths = random.choice((0, 300, 5000))
-                texts = [message(f"s{step}", number, lengths) for number in range(1, count + 1)]
-                sent += [name_of(text) for text in texts]
-                done, made = writes_of(["fifo-send", "-l", "box"], "".join(text + "\n" for text in texts))
-                expect(done.returncode == 0, done)
-                acked += [name_of(text) for text in texts]
-            else:
-                done, made = writes_of(["fifo-recv", "-n", "-c", str(random.choice((1, 5, 100))), "box"])
-                taken += [name_of(line) for line in done.stdout.decode().split("\n")[:-1]]
-            changes += made
-        logs = [change for change in changes if change[0] == "queue"]
-        states = [change for change in changes if change[0] == ".state"]
-        prefix = lose(first, logs, states, sync)
+        acked, taken, sent, states, given_back, steps = [], [], [], [read(".state")], False, 0
+        phases = random.choice((1, 1, 2, 3))
+        for _ in range(phases):
+            first, logs = read("queue"), []
+            for _ in range(random.randrange(1, 7)):
+                steps += 1
+                for change in work(steps, sent, acked, taken):
+                    if change[0] == "queue":
+                        logs.append(change)
+                    elif change[1] == "write":
+                        image = bytearray(states[-1])
+                        apply(image, change)
+                        states.append(bytes(image))
+            given_back |= any(change[1] == "write" and change[3].count(0) == len(change[3]) > 64 for change in logs)
+            prefix = lose(first, logs, states, sync)
+            # The state that the next phase starts with is one that exists, too.
+            states.append(read(".state"))
         run("fifo-send", "box", message("z", 1), status=0)
         done = drain(status=(1,))
         names = names_in("out.drain")
@@ -259,9 +274,8 @@ def power_loss(rounds=40, sync=1):
             lost = set(acked) - set(taken) - set(names)
             expect(not lost, round_, "acknowledged, and lost:", sorted(lost)[:5])
             # An older ledger does not know that space was given back, and takes that for damage.
-            given_back = any(change[3].count(0) == len(change[3]) > 64 for change in changes if change[1] == "write")
-            expect(not damaged or given_back, round_, "damage where everything was synced:", done.stderr)
-        if prefix:
+            expect(not damaged or given_back or phases > 1, round_, "damage where all was synced:", done.stderr)
+        if prefix and phases == 1:
             there = [index for index, name in enumerate(acked) if name in names]
             lost = [index for index, name in enumerate(acked) if name not in names and name not in taken]
             expect(not lost or not there or max(there) < min(lost), "more than a tail is missing:", there, lost)
@@ -276,20 +290,18 @@ def read(name):
 
 
 def lose(first, logs, states, sync):
-    """Puts the files as they may be: the log with all that was synced, the ledger at any version. Whether that was a prefix."""
+    """Puts the files as they may be: the log with all that was synced, the ledger at any version. Whether that was a
+    prefix of the changes."""
     cut = random.randrange(len(logs) + 1)
     if sync:
         # The last sync came before the last sender was told; only what followed it can be lost.
         cut = max([0] + [i + 1 for i, change in enumerate(logs) if change[1] == "sync"])
-    image = bytearray(first["queue"])
+    image = bytearray(first)
     for change in logs[:cut]:
         apply(image, change)
     prefix = random.random() < 0.5
     log = bytes(image) if prefix else replay(image, logs[cut:], lambda: random.random() < 0.5)
-    state = bytearray(first[".state"])
-    for change in states[:random.randrange(len(states) + 1)]:
-        apply(state, change)
-    for name, data in (("queue", log), (".state", bytes(state))):
+    for name, data in (("queue", log), (".state", random.choice(states))):
         with open(f"box/{name}", "wb") as file:
             file.write(data)
     return prefix
