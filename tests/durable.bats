@@ -74,9 +74,11 @@ fifo-recv: 'box': empty"
     fifo-make -b unbounded box
     fifo-send box one two three
     dd if=/dev/zero of=box/queue bs=80 seek=144 oflag=seek_bytes count=2 conv=notrunc status=none
+    run -0 within fifo-recv -n box
+    assert_output one
     run -5 --separate-stderr within fifo-recv -n box
     one_line "damaged message was skipped"
-    stored one
+    run -1 within fifo-recv -q -n box
 }
 
 @test "a run of done messages that leads beyond a shortened log does not cover new ones" {
@@ -88,6 +90,25 @@ fifo-recv: 'box': empty"
     fifo-send box new
     run -1 within fifo-recv -q box sh -c 'fifo-recv -q box sh -c "fifo-recv -q box false; exit 1"; exit 1'
     stored aaaa cccc new
+}
+
+@test "an old ledger that two losses of power bring back twice does not hide what was stored in between" {
+    local n
+    fifo-make -b unbounded --sync box
+    for n in 1 2 3; do
+        head -c 5000 /dev/zero | fifo-send box
+    done
+    fifo-recv -c 2 box >/dev/null
+    cp box/.state old
+    head -c 64 box/queue >header
+    fifo-recv box >/dev/null
+    # The log was emptied; its size has got to the disk, but its new generation and the ledger have not.
+    assert_equal "$(stat -c %s box/queue)" 64
+    cp header box/queue
+    cp old box/.state
+    fifo-send box new second
+    cp old box/.state
+    stored new second
 }
 
 @test "a mailbox with both headers gone is status 5, and fifo-rm -f removes it" {
