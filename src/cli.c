@@ -143,7 +143,7 @@ void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, v
     char complaint[1024] = "";
     FILE *real = stderr;
 
-    wait_block_sigpipe(); /* --help into a pipe that nobody reads is a failure like any other */
+    wait_block_failures(); /* --help into a pipe that nobody reads is a failure like any other */
     argv[0] = program_invocation_short_name; /* as getopt(3) prints it */
     argp_err_exit_status = STATUS_ERROR;
     atexit(check_stdout);

@@ -259,7 +259,7 @@ struct verdict repair_locked(struct queue *queue, bool deep)
         lost = before > survey.waiting && (survey.gaps > 0 || is_cut) ? before - survey.waiting : 0;
     }
     ledger->taken.damaged += lost;
-    return rewrite(queue, &survey, generation, !whole || size < tail);
+    return rewrite(queue, &survey, generation, !whole || survey.end < tail);
 }
 
 struct verdict repair(struct queue *queue, bool deep)

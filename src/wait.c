@@ -25,13 +25,14 @@ static int signal_seen;
 static sigjmp_buf escape;
 static volatile sig_atomic_t may_jump; /* inside wait_call() */
 
-void wait_block_sigpipe(void)
+void wait_block_failures(void)
 {
-    sigset_t pipe;
+    sigset_t failures;
 
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    sigprocmask(SIG_BLOCK, &pipe, &entry_mask);
+    sigemptyset(&failures);
+    sigaddset(&failures, SIGPIPE);
+    sigaddset(&failures, SIGXFSZ);
+    sigprocmask(SIG_BLOCK, &failures, &entry_mask);
     entered = true;
 }
 

@@ -36,8 +36,8 @@ enum wake {
     WAKE_DEADLINE, /* too late */
 };
 
-/* Blocks SIGPIPE alone: for what is said before, or without, wait_begin(). */
-void wait_block_sigpipe(void);
+/* Blocks SIGPIPE and SIGXFSZ alone: for what is done before, or without, wait_begin(). */
+void wait_block_failures(void);
 
 /* Blocks the signals above; calls after the first do nothing. sigprocmask(2). */
 void wait_begin(void);

@@ -152,6 +152,19 @@ fifo-recv: 'box': empty"
     within fifo-recv -c 3000 box | cmp - lines
 }
 
+@test "a long message that may not be kept, for a limit on file sizes, is status 2" {
+    fifo-make -b unbounded box
+    head -c 400000 /dev/zero >content
+    # shellcheck disable=SC2016
+    run -2 on_stderr bash -c 'ulimit -f 300; exec fifo-send box <content'
+    one_line "cannot keep the message: File too large" "$output"
+    # shellcheck disable=SC2016
+    run -2 on_stderr bash -c 'ulimit -f 500; fifo-send box <content && exec fifo-send box <content'
+    one_line "may not grow further" "$output"
+    within fifo-recv box | cmp - content
+    run -1 within fifo-recv -q -n box
+}
+
 # in_small SCRIPT: runs it with SCRIPT's own mount at the directory `small`, a file system of 200 KiB.
 in_small() {
     mkdir small
