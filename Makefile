@@ -46,8 +46,10 @@ clean:
 
 # --- tests ---------------------------------------------------------------------------------------------
 
-BATS = bats --formatter tap
-SUITES = $(wildcard tests/*.bats)
+# Two suites at a time, where there is parallel(1); the longest ones first.
+BATS = bats --formatter tap $(if $(shell command -v parallel),--jobs 2 --no-parallelize-within-files)
+LONG = tests/durable.bats tests/stress.bats tests/history.bats
+SUITES = $(LONG) $(filter-out $(LONG),$(wildcard tests/*.bats))
 
 check: all
 	$(BATS) $(SUITES)
@@ -61,7 +63,7 @@ asan:
 	$(MAKE) BUILD=$(ASAN) BIN=$(ASAN)/bin STATIC=0 CC=clang \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' all
 	FIFO_BIN=$(ASAN)/bin ASAN_OPTIONS=detect_leaks=0:exitcode=99 UBSAN_OPTIONS=exitcode=99 \
-	    $(BATS) $(filter-out tests/stress.bats tests/examples.bats tests/no-proc.bats,$(SUITES))
+	    $(BATS) $(filter-out tests/stress.bats tests/history.bats tests/examples.bats tests/no-proc.bats,$(SUITES))
 
 # Memory and descriptors, under valgrind; it cannot see into static programs.
 VALGRIND = $(CURDIR)/.build-valgrind
@@ -69,12 +71,15 @@ valgrind:
 	$(MAKE) BUILD=$(VALGRIND) BIN=$(VALGRIND)/bin STATIC=0 CFLAGS='-O1 -g' all
 	FIFO_BIN=$(VALGRIND)/bin $(BATS) tests/valgrind
 
-# The history under fire at greater length: make stress RUNS=20
+# Histories, crashes and damage at full length: make stress RUNS=20
 RUNS = 5
 stress: all
 	for run in $$(seq $(RUNS)); do \
 	    rm -rf .build-stress && mkdir .build-stress && (cd .build-stress && \
 	    PATH=$(CURDIR)/bin:$$PATH SEED=$$run ../tests/stress/history.bash) || exit 1; \
+	done
+	for run in $$(seq $(RUNS)); do \
+	    PATH=$(CURDIR)/bin:$$PATH SEED=$$run tests/buffered/all.bash || exit 1; \
 	done
 
 # How fast it is, beside other programs that are installed: tests/bench/bench.bash has the variables, as in

@@ -433,7 +433,7 @@ space"
     wait_until grep -q 'stopped by SIGSTOP' trace
     refused 2 "another process is at work in it" fifo-rm box
     run -0 within fifo-rm -f box
-    kill -CONT "$(pgrep -f '^fifo-send box one')"
+    kill -CONT "$(pgrep -P "$(cat sender.pid)")"
     status_of sender
 }
 

@@ -3,8 +3,9 @@
 #
 # QUICK=1               makes the works small
 # RUNS=N                how often each is done
-# WORKS="WORK ..."      which of bulk, lines, oneshot, rendezvous, sizes and waiters
+# WORKS="WORK ..."      which of bulk, lines, oneshot, rendezvous, sizes, waiters, buffered, durable and workers
 # WITHOUT="PROGRAM ..." takes these peers for missing
+# DISK=DIR              where buffered mailboxes are measured, beside tmpfs; else TMPDIR, /tmp or where the programs are
 # LIMIT=SEC             how long a single run may take
 # INTO=FILE             writes the results between the markers in a Markdown file, and draws the plot
 # PLOT=FILE             where to, as SVG
@@ -13,9 +14,10 @@
 set -u
 BENCH=$(cd "$(dirname "$0")" && pwd)
 INTO=${INTO:+$(realpath "$INTO")}
+DISK=${DISK:+$(realpath "$DISK")}
 PLOT=$(realpath -m "${PLOT:-$BENCH/throughput.svg}")
 export LC_ALL=C
-for part in lib servers bulk lines oneshot sizes waiters report; do
+for part in lib servers bulk lines oneshot sizes waiters places buffered durable workers report; do
     # shellcheck source-path=SCRIPTDIR disable=SC1090
     . "$BENCH/$part.bash"
 done
@@ -27,7 +29,8 @@ clean_up() {
     for pid in "${PIDS[@]}"; do
         end "$pid"
     done
-    rm -rf "$SPACE"
+    [ ! -S "$SPACE/tsp" ] || TS_SOCKET=$SPACE/tsp timeout 5 tsp -K
+    rm -rf "$SPACE" ${ON_DISK:+"$ON_DISK"}
 }
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -37,10 +40,10 @@ RESULTS=$SPACE/results
 
 start_mosquitto
 start_redis
-for work in ${WORKS:-bulk lines oneshot rendezvous sizes waiters}; do
+for work in ${WORKS:-bulk lines oneshot rendezvous sizes waiters buffered durable workers}; do
     case $work in
         lines) many_lines ;;
-        bulk | oneshot | rendezvous | sizes | waiters) "$work" ;;
+        bulk | oneshot | rendezvous | sizes | waiters | buffered | durable | workers) "$work" ;;
         *) echo "no such work: $work" >&2 && exit 2 ;;
     esac
 done

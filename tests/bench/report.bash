@@ -7,6 +7,8 @@ version_of() {
         mosquitto) timeout 5 mosquitto -h | sed -n '1s/.* //p' ;;
         redis-server) timeout 5 redis-cli --version | sed 's/.* //' ;;
         socat) timeout 5 socat -V | sed -n 's/^socat version \([^ ]*\).*/\1/p' ;;
+        nq) timeout 5 dpkg-query -W -f '${Version}' nq 2>/dev/null || echo '(version unknown)' ;;
+        tsp) timeout 5 tsp -V | sed -n '1s/.* v\([0-9.]*\).*/\1/p' ;;
         nanocat) timeout 5 dpkg-query -W -f '${Version}' nanomsg-utils 2>/dev/null || echo '(version unknown)' ;;
         *) timeout 5 "$1" --version | sed -n '1s/^[^0-9]*\([0-9][^ ,(]*\).*/\1/p' ;;
     esac
@@ -14,7 +16,7 @@ version_of() {
 
 machine() {
     local program versions=
-    for program in cat pv socat mosquitto redis-server nanocat bash; do
+    for program in cat pv socat mosquitto redis-server nanocat nq tsp bash; do
         if available "$program"; then
             versions+=", $program $(version_of "$program" 2>/dev/null)"
         else
@@ -33,6 +35,26 @@ table() { awk -v style="$1" -f "$BENCH/median.awk" -f "$BENCH/report.awk" "$RESU
 # ratio SECTION A B: the cost of A by the cost of B.
 ratio() {
     awk -v a="$(cost "$1" "$2")" -v b="$(cost "$1" "$3")" 'BEGIN { if (a != "" && b != "") printf "%.3g", a / b }'
+}
+
+# rate SECTION KEY: units in a second.
+rate() { awk -v cost="$(cost "$1" "$2")" 'BEGIN { if (cost != "") printf "%.0f", 1e9 / cost }'; }
+
+# spread SECTION PREFIX: the greatest cost of the entries whose keys begin with PREFIX, by the least.
+spread() {
+    local section key
+    while IFS=$'\t' read -r section _ _ key _; do
+        [[ $section != "$1" || $key != "$2"* ]] || cost "$section" "$key"
+    done <"$RESULTS" | awk '
+        NR == 1 { least = most = $1 }
+        { least = $1 < least ? $1 : least; most = $1 > most ? $1 : most }
+        END { if (NR > 1) printf "%.3g", most / least }
+    '
+}
+
+# speedup COUNT: the speed of as many workers, by COUNT times that of one.
+speedup() {
+    awk -v ratio="$(ratio workers 1 "$1")" -v count="$1" 'BEGIN { if (ratio != "") printf "%.3g", ratio / count }'
 }
 
 # target TEXT RELATION NUMBER MEASURED
@@ -55,6 +77,28 @@ targets() {
     target 'one-shot send: time, by that of the empty program' '<=' 1.3 "$(ratio send ours floor)"
     target 'private dirty memory of a waiting sender, KiB' '<' 1024 "$(cost memory senders-1)"
     target 'private dirty memory of a waiting receiver, KiB' '<' 1024 "$(cost memory receivers-1)"
+    targets_buffered
+}
+
+targets_buffered() {
+    local name key many
+    for name in disk tmpfs; do
+        key=${name/disk/ours}
+        target "stored in a mailbox on $name, messages of 100 bytes in a second" '>=' 300000 "$(rate stored "$key")"
+        target "taken from a mailbox on $name, messages of 100 bytes in a second" '>=' 300000 "$(rate taken "$key")"
+        target "stored on $name: rate, by that of redis-cli" '>=' 20 "$(ratio stored redis "$key")"
+        target "one-shot store on $name: time, by that of the empty program" '<=' 1.1 "$(ratio store "$key" floor)"
+        target "one-shot store on $name: speed, by that of redis-cli" '>=' 3 "$(ratio store redis "$key")"
+        target "behind many messages on $name: time, most by least" '<=' 1.3 "$(spread behind "$key")"
+        target "behind many on $name, a start for each: time, most by least" '<=' 1.3 \
+            "$(spread behind-single "$key")"
+    done
+    target '--sync: calls of fdatasync for a message alone' '==' 1 "$(cost calls single)"
+    target '--sync: calls of fdatasync for a batch' '==' 1 "$(cost calls batch)"
+    for many in 2 4 8; do
+        target "$many workers: speed, by $many times that of one" '>=' 0.9 "$(speedup "$many")"
+        target "$many workers: speed, by that of xargs -P $many" '>=' 0.9 "$(ratio workers "xargs-$many" "$many")"
+    done
 }
 
 # plot FILE: throughput by size, as SVG; sets PLOTTED.
