@@ -5,7 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define BYTES    ((size_t)256 * 1024) /* content that is kept until it is stored */
+/* Content that is kept until it is stored: what one read brings, and the piece of a line from before it. */
+#define BYTES    ((size_t)320 * 1024)
 #define MESSAGES ((size_t)4096)
 
 /* Messages that have been read and not stored yet. */

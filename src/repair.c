@@ -152,8 +152,8 @@ static struct verdict read_all(struct queue *queue, bool *whole, uint64_t *gener
     if (!(good & LEDGER_SYNCED)) {
         ledger->synced = (struct synced){0};
     }
-    *whole =
-        good == all && is_sane(ledger) && (!has_generation || header.generation == ledger->stored.generation);
+    *whole = (good | LEDGER_SYNCED) == all && is_sane(ledger) &&
+             (!has_generation || header.generation == ledger->stored.generation);
     if (ledger->stored.generation > *generation) {
         *generation = ledger->stored.generation;
     }

@@ -111,6 +111,15 @@ fifo-recv: 'box': empty"
     stored new second
 }
 
+@test "what was synced need not be known to find out what was taken" {
+    fifo-make -b unbounded box
+    fifo-send box one two three
+    fifo-recv box >/dev/null
+    printf X | dd of=box/.state bs=1 seek=256 conv=notrunc status=none
+    printf 'half a record that was being written..' >>box/queue
+    stored two three
+}
+
 @test "a mailbox with both headers gone is status 5, and fifo-rm -f removes it" {
     fifo-make -b unbounded box
     fifo-send box one
