@@ -137,6 +137,10 @@ def kills(which=-1):
         kill_at_each_call(name)
 
 
+# What fifo-make and fifo-rm change the file system with: nothing is different between two of them.
+CHANGES = ("mkdir", "openat", "write", "pwrite64", "mknodat", "fchmod", "renameat2", "unlinkat", "rmdir")
+
+
 def make_and_remove():
     """fifo-make killed anywhere leaves no half mailbox under its name, fifo-rm killed anywhere can be run again."""
     for command, prepare in ((["fifo-make", "-b", "3", "box"], lambda: (fresh(), run("fifo-rm", "box"))),
@@ -144,7 +148,7 @@ def make_and_remove():
         case = Case(prepare, command)
         prepare()
         expect(traced(case, None).returncode == 0, command, "failed")
-        for point in list(points()):
+        for point in [point for point in points() if point[0] in CHANGES]:
             prepare()
             traced(case, point)
             if os.path.exists("box"):

@@ -67,6 +67,31 @@ def check(acked, outs, exactly, tried=None):
     return sum(received.values())
 
 
+def checker():
+    """The checker itself: a sound history passes, and each fault is found."""
+    def judge(lines, exactly, acked=("s:1", "s:2", "s:3")):
+        with open("out.0", "w") as file:
+            file.writelines(line + "\n" for line in lines)
+        try:
+            check(list(acked), ["out.0"], exactly, {"s": 3})
+        except SystemExit as end:
+            return str(end.code)
+        return "sound"
+
+    one, two, three, four = (message("s", number, 50) for number in (1, 2, 3, 4))
+    faults = {
+        "sound": ([one, two, three], True),
+        "lost": ([one, three], False),
+        "order": ([two, one, three], True),
+        "twice": ([one, two, three, two], True),
+        "invented": ([one, two, three, four], False),
+        "no message": ([one, two, three, four[:20] + one], False),
+    }
+    for fault, (lines, exactly) in faults.items():
+        expect(fault in judge(lines, exactly), fault, "is not found:", judge(lines, exactly))
+    expect(judge([one, two, three, two], False) == "sound", "after a kill twice is allowed")
+
+
 def watch_bound(capacity, processes, seconds=120):
     """Until all have ended: never more in the mailbox than it may hold."""
     end, peak = time.monotonic() + seconds, 0
@@ -289,4 +314,4 @@ def space(count=1000000, rounds=300):
 if __name__ == "__main__":
     random.seed(int(os.environ.get("SEED", "1")))
     main({function.__name__: function for function in (
-        parallel, under_fire, stopped, moved, many_waiters, many_senders, semaphore, space)})
+        checker, parallel, under_fire, stopped, moved, many_waiters, many_senders, semaphore, space)})
