@@ -77,3 +77,46 @@ exchange() {
     ended_with 0 receiver
     cmp sent receiver.out
 }
+
+@test "buffered mailboxes: no error, and descriptors do not add up" {
+    local few
+    DEADLINE=120
+    fifo-make -b unbounded box
+    for count in 3 60; do
+        for ((n = 0; n < count; n++)); do
+            head -c $((n * 997)) /dev/zero | tr '\0' x && echo
+        done >sent
+        STDIN=sent start sender "${checked[@]}" fifo-send -l box
+        ended_with 0 sender
+        start receiver "${checked[@]}" fifo-recv -c "$count" box
+        ended_with 0 receiver
+        cmp sent receiver.out
+        [ "$count" = 3 ] && few="$(open_at_exit sender) $(open_at_exit receiver)"
+        assert_equal "$(open_at_exit sender) $(open_at_exit receiver)" "$few"
+    done
+}
+
+@test "buffered mailboxes: COMMAND, dead letters, waiting, damage and removal: no error" {
+    DEADLINE=120
+    run -0 within "${checked[@]}" fifo-make -b 2 --sync box
+    run -0 within "${checked[@]}" fifo-make -p -b 2 --sync box
+    fifo-make -b unbounded dead
+    head -c 400000 /dev/urandom >sent
+    run -0 within "${checked[@]}" fifo-send box <sent
+    run -0 within "${checked[@]}" fifo-recv --peek box
+    run -1 within "${checked[@]}" fifo-recv -q --max-tries=1 --dead=dead box false
+    within fifo-recv dead | cmp - sent
+    run -0 within "${checked[@]}" fifo-send box one two
+    run -124 within "${checked[@]}" fifo-send -t 300ms box three
+    run -0 within "${checked[@]}" fifo-recv --keep box true
+    printf X | dd of=box/queue bs=1 seek=$((64 + 64)) conv=notrunc status=none
+    truncate -s -1 box/queue
+    run within "${checked[@]}" fifo-recv -n -f box
+    refute [ "$status" = 108 ]
+    run -0 within "${checked[@]}" fifo-send box one
+    run -2 within "${checked[@]}" fifo-rm box
+    start waiter "${checked[@]}" fifo-recv dead
+    waits waiter
+    run -0 within "${checked[@]}" fifo-rm -f box dead
+    ended_with 3 waiter
+}
