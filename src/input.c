@@ -65,6 +65,24 @@ static struct verdict add(struct input *input, ssize_t got)
     return verdict_done();
 }
 
+/*
+ * Reads on without waiting: does nothing where that might be needed. Not poll(2) and then a read(2): whoever
+ * else has this input could take it in between.
+ */
+static struct verdict fill_now(struct input *input)
+{
+    struct stat file;
+    bool regular = fstat(input->fd, &file) == 0 && S_ISREG(file.st_mode);
+
+    if (!make_room(input)) {
+        return verdict_errno("cannot keep the input", errno);
+    }
+    struct iovec part = {input->buffer + input->end, CHUNK};
+    ssize_t got = regular ? readv(input->fd, &part, 1) : preadv2(input->fd, &part, 1, -1, RWF_NOWAIT);
+    bool later = got == -1 && (errno == EAGAIN || errno == EINTR || errno == EOPNOTSUPP || errno == EINVAL);
+    return later ? verdict_done() : add(input, got);
+}
+
 /* Reads on into the buffer. */
 static struct verdict fill(struct input *input)
 {
@@ -81,30 +99,14 @@ static struct verdict fill(struct input *input)
             errno = EINTR;
         }
         if (wake == WAKE_DEADLINE) {
-            return verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
+            /* If it has ended, there is nothing that could be too late. */
+            struct verdict v = fill_now(input);
+            return input->ended ? v : verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
         }
         if (got != -1 || errno != EINTR) {
             return add(input, got);
         }
     }
-}
-
-/*
- * The same without waiting: does nothing where that might be needed. Not poll(2) and then a read(2): whoever
- * else has this input could take it in between.
- */
-static struct verdict fill_now(struct input *input)
-{
-    struct stat file;
-    bool regular = fstat(input->fd, &file) == 0 && S_ISREG(file.st_mode);
-
-    if (!make_room(input)) {
-        return verdict_errno("cannot keep the input", errno);
-    }
-    struct iovec part = {input->buffer + input->end, CHUNK};
-    ssize_t got = regular ? readv(input->fd, &part, 1) : preadv2(input->fd, &part, 1, -1, RWF_NOWAIT);
-    bool later = got == -1 && (errno == EAGAIN || errno == EINTR || errno == EOPNOTSUPP || errno == EINVAL);
-    return later ? verdict_done() : add(input, got);
 }
 
 bool input_is_ready(struct input *input)

@@ -314,7 +314,7 @@ static struct verdict wait_for_space(struct queue *queue)
 
 struct verdict queue_store(struct queue *queue, const struct queue_item *items, size_t count, size_t *stored)
 {
-    struct verdict v = verdict_done();
+    struct verdict v = verdict_done(), late = v;
 
     *stored = 0;
     while (v.status == STATUS_DONE && *stored < count) {
@@ -331,8 +331,13 @@ struct verdict queue_store(struct queue *queue, const struct queue_item *items, 
             *stored += part;
         }
         if (v.status == STATUS_NOT_NOW && v.reason != NULL && *stored < count) {
-            struct verdict waited = wait_for_space(queue);
+            struct verdict waited = late.status != STATUS_DONE ? late : wait_for_space(queue);
             v = queue->nonblock ? v : waited;
+            if (v.status == STATUS_TIMEOUT && late.status == STATUS_DONE) {
+                /* Who stood behind a chair has not looked since: once more. */
+                late = v;
+                v = verdict_done();
+            }
         }
     }
     bell_leave(&queue->space);

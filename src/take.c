@@ -230,7 +230,7 @@ struct verdict queue_wait(struct queue *queue)
 
 struct verdict queue_lease(struct queue *queue, struct queue_message *messages, size_t most, size_t *count)
 {
-    struct verdict v = verdict_done();
+    struct verdict v = verdict_done(), late = v;
     int attempts = 0;
 
     *count = 0;
@@ -259,9 +259,16 @@ struct verdict queue_lease(struct queue *queue, struct queue_message *messages, 
         } else if (found == LOOK_FOUND) {
             *count = queue->leased;
             break;
+        } else if (found == LOOK_NOTHING && late.status != STATUS_DONE) {
+            v = late;
         } else if (found == LOOK_NOTHING) {
             v = queue_wait(queue);
             attempts = 0;
+            if (v.status == STATUS_TIMEOUT) {
+                /* Who stood behind a chair has not looked since: once more. */
+                late = v;
+                v = verdict_done();
+            }
         } else if (found == LOOK_AGAIN && ++attempts > ATTEMPTS) {
             v = verdict(STATUS_REFUSED, "damaged, and damaged again as soon as it is repaired");
         }
