@@ -22,11 +22,10 @@
  * everyone who may change something has the bell open for reading.
  *
  * There are several chairs, and whoever finds them all taken waits for one: a ring wakes as many processes
- * as there are chairs and not a thousand. It is more than one so that somebody who sits in a chair while he
- * is stopped does not keep the bell from the others; only
- * who stands behind that very chair, when there are more waiters than chairs, may miss what others leave. Who
- * gets what he waited for leaves the chair, and the next one looks before it sleeps, so what one ring
- * announced reaches as many as there is work for.
+ * as there are chairs and not a thousand. They are many so that somebody who sits in one while he is stopped
+ * does not keep the bell from the others; only who stands behind that very chair, when there are more waiters
+ * than chairs, may miss what the others leave. Who gets what he waited for leaves the chair, and the next one
+ * looks before it sleeps, so what one ring announced reaches as many as there is work for.
  *
  * struct bell owns its descriptor.
  */

@@ -103,6 +103,14 @@ fifo-send: 'box': full"
     holds one two three
 }
 
+@test "a deadline that passes after the last message is none" {
+    fifo-make -b unbounded box
+    seq 2 >lines
+    run -0 timeout 10 strace -o trace -e inject=pwrite64,pwritev:delay_exit=300000 \
+        fifo-send -t 200ms -v -l box <lines
+    holds 1 2
+}
+
 @test "a sender that waits for room goes on as soon as there is some" {
     fifo-make -b 2 box
     start sender fifo-send box one two three four five

@@ -112,6 +112,20 @@ three"
     assert_equal "$(cat waiter.out)" one
 }
 
+@test "one who waits and is stopped keeps nothing from the others" {
+    local n
+    for n in {1..30}; do
+        start "waiter$n" fifo-recv jobs
+    done
+    for n in {1..30}; do
+        waits "waiter$n"
+    done
+    kill -STOP "$(cat waiter1.pid)" "$(cat waiter2.pid)" "$(cat waiter3.pid)"
+    seq 27 | fifo-send -l jobs
+    ended_with 0 waiter{4..30}
+    kill -KILL "$(cat waiter1.pid)" "$(cat waiter2.pid)" "$(cat waiter3.pid)"
+}
+
 @test "a COMMAND that fails wakes one who waits" {
     fifo-send jobs one
     # shellcheck disable=SC2016
