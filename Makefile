@@ -57,13 +57,13 @@ check: all
 demo: all
 	tests/demo.bash
 
-# The suites again, on commands built with the address and undefined behaviour sanitizers, by clang.
+# The suites again, one at a time, on commands built with the address and undefined behaviour sanitizers, by clang.
 ASAN = $(CURDIR)/.build-asan
 asan:
 	$(MAKE) BUILD=$(ASAN) BIN=$(ASAN)/bin STATIC=0 CC=clang \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' all
 	FIFO_BIN=$(ASAN)/bin ASAN_OPTIONS=detect_leaks=0:exitcode=99 UBSAN_OPTIONS=exitcode=99 \
-	    $(BATS) $(filter-out tests/stress.bats tests/history.bats tests/examples.bats tests/no-proc.bats,$(SUITES))
+	    bats --formatter tap $(filter-out tests/stress.bats tests/history.bats tests/examples.bats tests/no-proc.bats,$(SUITES))
 
 # Memory and descriptors, under valgrind; it cannot see into static programs.
 VALGRIND = $(CURDIR)/.build-valgrind

@@ -539,7 +539,7 @@ signalled() {
     fifo-make box
     exec 7<>box
     numbers 30000 >sent
-    STDIN=sent start sender fifo-send -v -l -t 1 box
+    STDIN=sent start sender fifo-send -v -l -t 4 box
     leave_in_the_middle 100
     printf 'raw 1\n' >box
     printf 'raw 2\n' >box
