@@ -89,6 +89,15 @@ static struct verdict fill(struct input *input)
     if (!make_room(input)) {
         return verdict_errno("cannot keep the input", errno);
     }
+    if (deadline_passed(input->until)) {
+        /*
+         * If it has ended, there is nothing that could be too late. Asked before the read and never after it:
+         * one that was abandoned at the deadline may have taken the last bytes, and the end would look like
+         * success.
+         */
+        struct verdict v = fill_now(input);
+        return input->ended ? v : verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
+    }
     struct request request = {input->fd, input->buffer + input->end, CHUNK};
     for (;;) {
         long got;
@@ -99,9 +108,7 @@ static struct verdict fill(struct input *input)
             errno = EINTR;
         }
         if (wake == WAKE_DEADLINE) {
-            /* If it has ended, there is nothing that could be too late. */
-            struct verdict v = fill_now(input);
-            return input->ended ? v : verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
+            return verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
         }
         if (got != -1 || errno != EINTR) {
             return add(input, got);

@@ -111,6 +111,18 @@ fifo-send: 'box': full"
     holds 1 2
 }
 
+@test "input that was read just when the deadline passed is not lost with status 0" {
+    local options
+    fifo-make -b unbounded box
+    seq 5 >numbers
+    for options in '-t 200ms' '-l -t 200ms'; do
+        # shellcheck disable=SC2086 # several
+        run -124 timeout 10 strace -o trace -e inject=read,readv,preadv2:delay_exit=300000:when=1 \
+            fifo-send $options box <numbers
+        refused 1 empty fifo-recv -n box
+    done
+}
+
 @test "a sender that waits for room goes on as soon as there is some" {
     fifo-make -b 2 box
     start sender fifo-send box one two three four five
