@@ -1,36 +1,21 @@
 #include "bell.h"
 
 #include "descriptor.h"
+#include "lock.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct flock chair_range(const struct bell *bell, int64_t at, int64_t count, bool give)
+static struct lock chair(const struct bell *bell, int64_t at, int64_t count)
 {
-    return (struct flock){
-        .l_type = (short)(give ? F_UNLCK : bell->type),
-        .l_whence = SEEK_SET,
-        .l_start = at,
-        .l_len = count,
-    };
+    return (struct lock){bell->locks, bell->type, at, count};
 }
 
-/* Opens the FIFO and nothing else: a byte that is written to what lies there instead would be somebody's
- * loss. */
+/* A byte that is written to what lies there instead of the bell would be somebody's loss. */
 static int open_end(const struct bell *bell, int flags)
 {
-    struct stat file;
-    int fd = openat(bell->directory, bell->name, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
-
-    fd = descriptor_above_standard(fd);
-    if (fd != -1 && (fstat(fd, &file) == -1 || !S_ISFIFO(file.st_mode))) {
-        close(fd);
-        errno = EINVAL;
-        return -1;
-    }
-    return fd;
+    return descriptor_open(bell->directory, bell->name, flags, S_IFIFO);
 }
 
 int bell_open(struct bell *bell)
@@ -39,17 +24,6 @@ int bell_open(struct bell *bell)
         bell->fd = open_end(bell, O_RDONLY);
     }
     return bell->fd == -1 ? -1 : 0;
-}
-
-struct request {
-    int fd;
-    struct flock range;
-};
-
-static long take(void *argument)
-{
-    struct request *request = argument;
-    return fcntl(request->fd, F_OFD_SETLKW, &request->range);
 }
 
 static void drain(const struct bell *bell)
@@ -62,25 +36,24 @@ static void drain(const struct bell *bell)
 
 enum wake bell_sit(struct bell *bell, deadline until)
 {
-    const int64_t own = bell->first + getpid() % BELL_CHAIRS;
-    struct request request = {.fd = bell->locks};
-    long result = -1;
+    const int64_t own = getpid() % BELL_CHAIRS;
+    bool seated = false;
 
     if (bell_open(bell) == -1) {
         return WAKE_EVENT;
     }
-    for (int i = 0; i < BELL_CHAIRS && result == -1; i++) {
-        bell->chair = bell->first + (own - bell->first + i) % BELL_CHAIRS;
-        request.range = chair_range(bell, bell->chair, 1, false);
-        result = fcntl(request.fd, F_OFD_SETLK, &request.range);
+    for (int i = 0; i < BELL_CHAIRS && !seated; i++) {
+        bell->chair = bell->first + (own + i) % BELL_CHAIRS;
+        struct lock free = chair(bell, bell->chair, 1);
+        seated = lock_try(&free);
     }
-    while (result == -1) {
-        bell->chair = own;
-        request.range = chair_range(bell, own, 1, false);
-        enum wake wake = wait_call(take, &request, &result, until, WAIT_NAME | WAIT_MORTAL);
-        if (wake != WAKE_DONE || (result == -1 && errno != EINTR)) {
+    if (!seated) {
+        bell->chair = bell->first + own;
+        struct lock taken = chair(bell, bell->chair, 1);
+        enum wake wake = lock_wait(&taken, until, WAIT_NAME | WAIT_MORTAL);
+        if (wake != WAKE_DONE) {
             bell_leave(bell);
-            return wake == WAKE_DONE ? WAKE_EVENT : wake;
+            return wake;
         }
     }
     if (wait_arm(bell->fd) == -1) {
@@ -104,21 +77,21 @@ enum wake bell_sleep(const struct bell *bell, deadline until)
 void bell_leave(struct bell *bell)
 {
     if (bell->chair != 0) {
-        struct flock range = chair_range(bell, bell->chair, 1, true);
+        struct lock ours = chair(bell, bell->chair, 1);
         if (bell->fd != -1) {
             fcntl(bell->fd, F_SETFL, O_NONBLOCK);
         }
-        fcntl(bell->locks, F_OFD_SETLK, &range);
+        lock_give(&ours);
         bell->chair = 0;
     }
 }
 
 bool bell_has_listener(const struct bell *bell)
 {
-    struct flock range = chair_range(bell, bell->first, BELL_CHAIRS, false);
+    struct lock chairs = chair(bell, bell->first, BELL_CHAIRS);
 
-    range.l_type = F_WRLCK;
-    return fcntl(bell->locks, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+    chairs.type = F_WRLCK;
+    return lock_is_held(&chairs, NULL);
 }
 
 void bell_ring(const struct bell *bell)

@@ -79,8 +79,6 @@ static int rename_alone(const char *from, const char *to)
 /* Makes it all under the name `hidden`, and then calls it `path`. */
 static int build(const char *hidden, const char *path, mode_t mode, const struct config *config)
 {
-    static const char *const names[] = {QUEUE_STATE, QUEUE_LOG, QUEUE_READY, QUEUE_SPACE};
-
     if (mkdir(hidden, 0700) == -1) {
         return -1;
     }
@@ -93,8 +91,8 @@ static int build(const char *hidden, const char *path, mode_t mode, const struct
         result = rename_alone(hidden, path);
     }
     int error = errno;
-    for (size_t i = 0; result == -1 && directory != -1 && i < sizeof names / sizeof *names; i++) {
-        unlinkat(directory, names[i], 0);
+    if (result == -1 && directory != -1) {
+        queue_delete_parts(directory);
     }
     if (directory != -1) {
         close(directory);
@@ -136,7 +134,7 @@ static void sync_parent(const char *hidden)
     free(copy);
 }
 
-struct verdict queue_make(const char *path, mode_t mode, uint64_t capacity, bool sync)
+struct verdict queue_make(const char *path, mode_t mode, bool masked, uint64_t capacity, bool sync)
 {
     struct config config = {.capacity = capacity, .flags = sync ? LEDGER_SYNC : 0};
     char *hidden = ledger_configure(&config) ? queue_hidden_name(path) : NULL;
@@ -145,7 +143,7 @@ struct verdict queue_make(const char *path, mode_t mode, uint64_t capacity, bool
         return verdict_errno("", errno);
     }
     mode_t mask = umask(0);
-    int result = build(hidden, path, mode, &config);
+    int result = build(hidden, path, masked ? mode & ~mask : mode, &config);
     int error = errno;
     umask(mask);
     if (result == 0) {

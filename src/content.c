@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #define ATTEMPTS 8
-#define READ     (LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN)
 
 struct queue_message content_message(const struct record *record, const unsigned char *content)
 {
@@ -100,7 +99,7 @@ struct verdict queue_peek(struct queue *queue, struct queue_message *message)
      */
     for (int i = 0; i < ATTEMPTS; i++) {
         window_forget(&queue->window);
-        if (ledger_read(queue->state, &queue->ledger, READ) != READ) {
+        if (ledger_read(queue->state, &queue->ledger, LEDGER_COUNTS) != LEDGER_COUNTS) {
             return verdict(STATUS_REFUSED, "damaged; a receiver that may write to it can repair it");
         }
         uint64_t tail = queue->ledger.stored.tail;

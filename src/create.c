@@ -64,15 +64,10 @@ static int make_parents(const char *path)
 
 static int make(const struct creation *creation, const char *path)
 {
-    mode_t mask;
-
     if (!creation->buffered) {
         return mailbox_make(path, creation->mode, creation->masked);
     }
-    mask = umask(0);
-    umask(mask);
-    struct verdict v = queue_make(path, creation->masked ? creation->mode & ~mask : creation->mode,
-                                  creation->capacity, creation->sync);
+    struct verdict v = queue_make(path, creation->mode, creation->masked, creation->capacity, creation->sync);
     errno = v.error;
     return v.status == STATUS_DONE ? 0 : -1;
 }

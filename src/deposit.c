@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* Content that is kept until it is stored: what one read brings, and the piece of a line from before it. */
 #define BYTES    ((size_t)320 * 1024)
@@ -75,26 +74,17 @@ static struct verdict gather(struct pile *pile, struct input *input)
 static struct verdict store_one(struct queue *queue, struct outgoing *message, size_t *stored)
 {
     struct queue_item item = {.content = message->content, .length = message->length};
-    size_t mapped = message->content == NULL ? message->length + MESSAGE_ID : 0;
+    const bool is_big = message->content == NULL;
     struct verdict v = verdict_done();
-    const unsigned char *map = NULL;
 
-    if (mapped > 0) {
-        map = mmap(NULL, mapped, PROT_READ, MAP_PRIVATE, message->big.fd, 0);
-        if (map == MAP_FAILED) {
-            v = verdict_errno("cannot read the message again", errno);
-        }
-        item.content = map + MESSAGE_ID;
+    if (is_big && (item.content = reference_reread(&message->big)) == NULL) {
+        v = verdict_errno("cannot read the message again", errno);
     }
     if (v.status == STATUS_DONE) {
         v = queue_store(queue, &item, 1, stored);
     }
-    if (mapped > 0 && map != MAP_FAILED) {
-        union {
-            const void *in;
-            void *out;
-        } address = {.in = map};
-        munmap(address.out, mapped);
+    if (is_big) {
+        reference_unmap(item.content, message->length);
     }
     reference_drop(&message->big);
     return v;

@@ -1,6 +1,8 @@
 #include "descriptor.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int descriptor_above_standard(int fd)
@@ -15,6 +17,20 @@ int descriptor_above_standard(int fd)
             close(hole);
         }
         fd = higher;
+    }
+    return fd;
+}
+
+int descriptor_open(int directory, const char *name, int flags, mode_t type)
+{
+    struct stat file;
+    int fd = descriptor_above_standard(
+        openat(directory, name, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW));
+
+    if (fd != -1 && (fstat(fd, &file) == -1 || (file.st_mode & S_IFMT) != type)) {
+        close(fd);
+        errno = EINVAL;
+        return -1;
     }
     return fd;
 }

@@ -1,5 +1,6 @@
 #include "lease.h"
 
+#include "lock.h"
 #include "repair.h"
 
 #include <fcntl.h>
@@ -10,38 +11,31 @@
 #define LITTLE  (2 * BLOCK)            /* an empty log that is no longer stays as it is */
 #define TOO_FAR (UINT64_C(1) << 36)    /* a log that reaches so far is emptied even if a sender has to wait */
 
-static struct flock lease_range(uint64_t start, uint64_t end, short type)
+static struct lock lease(const struct queue *queue, uint64_t start, uint64_t end, int type)
 {
-    return (struct flock){
-        .l_type = type,
-        .l_whence = SEEK_SET,
-        .l_start = (off_t)start,
-        .l_len = (off_t)(end - start),
-    };
+    return (struct lock){queue->ready.fd, (short)type, (int64_t)start, (int64_t)(end - start)};
 }
 
 bool lease_lock(struct queue *queue, uint64_t start, uint64_t end)
 {
-    struct flock range = lease_range(start, end, F_RDLCK);
-    return fcntl(queue->ready.fd, F_OFD_SETLK, &range) == 0;
+    struct lock ours = lease(queue, start, end, F_RDLCK);
+    return lock_try(&ours);
 }
 
 void lease_unlock(struct queue *queue, uint64_t start, uint64_t end)
 {
-    struct flock range = lease_range(start, end, F_UNLCK);
+    struct lock ours = lease(queue, start, end, F_RDLCK);
     if (end > start) {
-        fcntl(queue->ready.fd, F_OFD_SETLK, &range);
+        lock_give(&ours);
     }
 }
 
 uint64_t lease_end(const struct queue *queue, uint64_t start, uint64_t end)
 {
-    struct flock range = lease_range(start, end, F_WRLCK);
+    struct lock probe = lease(queue, start, end, F_WRLCK);
+    uint64_t other = 0;
 
-    if (fcntl(queue->ready.fd, F_OFD_GETLK, &range) == -1 || range.l_type == F_UNLCK) {
-        return 0;
-    }
-    return range.l_len <= 0 ? UINT64_MAX : (uint64_t)range.l_start + (uint64_t)range.l_len;
+    return lock_is_held(&probe, &other) ? other : 0;
 }
 
 /* Gives back the blocks of a done run that lie wholly between. */
@@ -164,7 +158,6 @@ bool lease_finish(struct queue *queue, uint64_t start, uint64_t end, uint64_t co
 
 void lease_reclaim(struct queue *queue)
 {
-    const unsigned wanted = LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN;
     struct ledger *ledger = &queue->ledger;
 
     uint64_t head = ledger->taken.head;
@@ -183,19 +176,19 @@ void lease_reclaim(struct queue *queue)
         (ledger->taken.head < TOO_FAR || queue_lock(queue, QUEUE_STORE).status != STATUS_DONE)) {
         return;
     }
-    if (ledger_read(queue->state, ledger, wanted) == wanted && ledger->taken.head == ledger->stored.tail &&
-        queue_size(queue) == ledger->stored.tail && ftruncate(queue->log, LOG_START) == 0) {
+    if (ledger_read(queue->state, ledger, LEDGER_COUNTS) == LEDGER_COUNTS &&
+        ledger->taken.head == ledger->stored.tail && queue_size(queue) == ledger->stored.tail &&
+        ftruncate(queue->log, LOG_START) == 0) {
         uint64_t generation = ledger->stored.generation + 1;
-        struct log_header header = ledger_header(&ledger->config, generation);
         /* From here to the last write anyone who looks finds the log shorter than it should be, and repairs.
          */
-        (void)!pwrite(queue->log, &header, sizeof header, 0);
+        (void)ledger_write_header(queue->log, &ledger->config, generation);
         ledger->stored.generation = ledger->taken.generation = generation;
         ledger->stored.tail = LOG_START;
         ledger->taken.head = ledger->taken.fresh = LOG_START;
         ledger->taken.punched = 0;
         ledger->taken.count = ledger->stored.count;
-        ledger_write(queue->state, ledger, LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN | LEDGER_SYNCED);
+        ledger_write(queue->state, ledger, LEDGER_ALL);
     }
     queue_unlock(queue, QUEUE_STORE);
 }

@@ -64,6 +64,17 @@ struct log_header ledger_header(const struct config *config, uint64_t generation
     return header;
 }
 
+bool ledger_write_header(int fd, const struct config *config, uint64_t generation)
+{
+    struct log_header header = ledger_header(config, generation);
+    ssize_t written = pwrite(fd, &header, sizeof header, 0);
+
+    if (written >= 0 && written != (ssize_t)sizeof header) {
+        errno = ENOSPC;
+    }
+    return written == (ssize_t)sizeof header;
+}
+
 bool ledger_has_generation(const struct log_header *header)
 {
     return header->check == generation_check(header);
@@ -120,7 +131,7 @@ bool ledger_write(int fd, struct ledger *ledger, unsigned parts)
     };
 
     ledger_seal(ledger);
-    if (parts == (LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN | LEDGER_SYNCED)) {
+    if (parts == LEDGER_ALL) {
         return write_at(fd, ledger, 0, sizeof *ledger);
     }
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {

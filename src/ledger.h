@@ -67,7 +67,7 @@ struct ledger {
     uint64_t reserved3[6];
     struct synced synced; /* at byte 256 */
 };
-_Static_assert(sizeof(struct ledger) == 272, "the layout of .state is laid down in FORMAT.txt");
+_Static_assert(sizeof(struct ledger) == 272, "the layout of .state is laid down in fifo-mailbox(5)");
 
 /* The beginning of `queue`. The generation stands here too, so that it is synced with the records. */
 struct log_header {
@@ -78,7 +78,14 @@ struct log_header {
 };
 _Static_assert(sizeof(struct log_header) == LOG_START, "the first record follows the header");
 
-enum ledger_part { LEDGER_CONFIG = 1, LEDGER_STORED = 2, LEDGER_TAKEN = 4, LEDGER_SYNCED = 8 };
+enum ledger_part {
+    LEDGER_CONFIG = 1,
+    LEDGER_STORED = 2,
+    LEDGER_TAKEN = 4,
+    LEDGER_SYNCED = 8,
+    LEDGER_COUNTS = LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN, /* what says which messages there are */
+    LEDGER_ALL = LEDGER_COUNTS | LEDGER_SYNCED,
+};
 
 /* Completes a configuration with magic number, version, random id and checksum. False and errno. */
 bool ledger_configure(struct config *config);
@@ -88,6 +95,9 @@ bool ledger_is_config(const struct config *config);
 
 /* The header of a log. */
 struct log_header ledger_header(const struct config *config, uint64_t generation);
+
+/* Writes it into the log `fd`. False and errno. */
+bool ledger_write_header(int fd, const struct config *config, uint64_t generation);
 
 /* Whether the generation in a header can be believed. */
 bool ledger_has_generation(const struct log_header *header);

@@ -1,94 +1,67 @@
 #include "link.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/file.h>
+#include "lock.h"
 
-static struct flock range(enum link_lock lock, short type)
+#include <fcntl.h>
+
+static struct lock place(int fd, enum link_lock lock, int type)
 {
-    return (struct flock){
-        .l_type = type,
-        .l_whence = SEEK_SET,
-        .l_start = lock == LINK_HAND    ? 1
-                   : lock == LINK_QUEUE ? 2
-                                        : 0,
-        .l_len = lock == LINK_RENDEZVOUS_AND_HAND ? 2 : 1,
+    static const struct {
+        int64_t start;
+        int64_t count;
+    } places[] = {
+        [LINK_RENDEZVOUS] = {0, 1},          [LINK_TURN] = {0, 0},  [LINK_HAND] = {1, 1},
+        [LINK_RENDEZVOUS_AND_HAND] = {0, 2}, [LINK_QUEUE] = {2, 1},
     };
+
+    return (struct lock){fd, (short)type, places[lock].start, places[lock].count};
 }
 
-struct request {
-    int fd;
-    enum link_lock lock;
-    struct flock range;
-    bool wait;
-};
-
-static long take(void *argument)
+static struct lock wanted(int fd, enum link_side side, enum link_lock lock)
 {
-    struct request *request = argument;
-
-    if (request->lock == LINK_TURN) {
-        return flock(request->fd, LOCK_EX | (request->wait ? 0 : LOCK_NB));
-    }
-    return fcntl(request->fd, request->wait ? F_OFD_SETLKW : F_OFD_SETLK, &request->range);
+    return place(fd, lock, side == LINK_SENDER ? F_WRLCK : F_RDLCK);
 }
 
 bool link_try(int fd, enum link_side side, enum link_lock lock)
 {
-    struct request request = {fd, lock, range(lock, side == LINK_SENDER ? F_WRLCK : F_RDLCK), false};
-    return take(&request) == 0;
+    struct lock request = wanted(fd, side, lock);
+    return lock_try(&request);
 }
 
 enum wake link_wait(int fd, enum link_side side, enum link_lock lock, deadline until, int flags)
 {
-    struct request request = {fd, lock, range(lock, side == LINK_SENDER ? F_WRLCK : F_RDLCK), true};
-    long result;
+    struct lock request = wanted(fd, side, lock);
+    enum wake wake = lock_wait(&request, until, flags);
 
-    for (;;) {
-        enum wake wake = wait_call(take, &request, &result, until, flags);
-        if (wake == WAKE_DONE && result == 0) {
-            return wake;
-        }
-        if (wake != WAKE_DONE) {
-            /* The kernel may have granted it just before we jumped out: nobody would know that we have it. */
-            link_give(fd, lock);
-            return wake;
-        }
-        if (errno != EINTR) { /* EINTR: a stop and a continue */
-            return WAKE_EVENT;
-        }
+    if (wake != WAKE_DONE && wake != WAKE_EVENT) {
+        lock_give(&request);
     }
+    return wake;
 }
 
 void link_give(int fd, enum link_lock lock)
 {
-    if (lock == LINK_TURN) {
-        flock(fd, LOCK_UN);
-    } else {
-        struct flock whole = range(lock, F_UNLCK);
-        fcntl(fd, F_OFD_SETLK, &whole);
-    }
-}
-
-/* Whether somebody else has a lock that a lock of `type` would have to wait for. */
-static bool is_held(int fd, enum link_lock lock, short type)
-{
-    struct flock probe = range(lock, type);
-    return fcntl(fd, F_OFD_GETLK, &probe) == 0 && probe.l_type != F_UNLCK;
+    struct lock ours = place(fd, lock, F_UNLCK);
+    lock_give(&ours);
 }
 
 void link_enqueue(int fd)
 {
-    struct flock mark = range(LINK_QUEUE, F_RDLCK);
-    fcntl(fd, F_OFD_SETLK, &mark);
+    struct lock mark = place(fd, LINK_QUEUE, F_RDLCK);
+    lock_try(&mark);
 }
 
 bool link_has_queue(int fd)
 {
-    return is_held(fd, LINK_QUEUE, F_WRLCK);
+    struct lock probe = place(fd, LINK_QUEUE, F_WRLCK);
+    return lock_is_held(&probe, NULL);
 }
 
 bool link_has_sender(int fd)
 {
-    return is_held(fd, LINK_RENDEZVOUS, F_RDLCK);
+    struct lock probe = place(fd, LINK_RENDEZVOUS, F_RDLCK);
+
+    /* Between two senders nobody has the rendezvous for an instant; but who waits for it is in the queue
+     * until it has it. In this order: who has left the queue since we looked there has the rendezvous. */
+    return link_has_queue(fd) || lock_is_held(&probe, NULL);
 }

@@ -51,7 +51,7 @@ void link_enqueue(int fd);
 /* Whether some other sender waits for the rendezvous. */
 bool link_has_queue(int fd);
 
-/* Whether some sender has a message in the FIFO, or is about to put one there or just has. */
+/* Whether some sender has a message in the FIFO, is about to put one there or just has, or waits to. */
 bool link_has_sender(int fd);
 
 #endif

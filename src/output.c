@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include "parts.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -25,19 +26,6 @@ static long wait_for_room(void *argument)
     return poll(&end, 1, -1);
 }
 
-/* The first `written` bytes of the parts are done. Returns the index of the first part that is not. */
-static int skip(struct iovec *parts, int at, size_t written)
-{
-    while (written > 0 && written >= parts[at].iov_len) {
-        written -= parts[at++].iov_len;
-    }
-    if (written > 0) {
-        parts[at].iov_base = (char *)parts[at].iov_base + written;
-        parts[at].iov_len -= written;
-    }
-    return at;
-}
-
 struct verdict output_flush(struct output *output)
 {
     int at = 0;
@@ -48,7 +36,7 @@ struct verdict output_flush(struct output *output)
         wait_call(write_some, &request, &written, output->until, WAIT_MORTAL | WAIT_COUNTED);
         if (written >= 0) {
             output->written += (size_t)written;
-            at = skip(output->parts, at, (size_t)written);
+            at = parts_skip(output->parts, at, output->count, (size_t)written);
         } else if (errno == EAGAIN) {
             wait_call(wait_for_room, &request, &written, output->until, WAIT_MORTAL);
         } else if (errno != EINTR) {

@@ -1,6 +1,7 @@
 #include "queue.h"
 
 #include "descriptor.h"
+#include "lock.h"
 #include "repair.h"
 #include "wait.h"
 #include "watch.h"
@@ -48,28 +49,14 @@ void queue_watch(struct queue *queue)
     }
 }
 
-static struct flock range(const struct queue *queue, enum queue_lock lock, bool give)
+static struct lock place(const struct queue *queue, enum queue_lock lock)
 {
-    int type = queue->writable ? F_WRLCK : F_RDLCK;
-    bool keep = give && queue->exclusive;
-
-    return (struct flock){
-        .l_type = (short)(give ? F_UNLCK : type),
-        .l_whence = SEEK_SET,
-        .l_start = LOCKS + (keep ? places[lock].lock : places[lock].first),
-        .l_len = keep ? 1 : places[lock].count,
+    return (struct lock){
+        .fd = queue->log,
+        .type = queue->writable ? F_WRLCK : F_RDLCK,
+        .start = LOCKS + places[lock].first,
+        .count = places[lock].count,
     };
-}
-
-struct request {
-    int fd;
-    struct flock range;
-};
-
-static long take(void *argument)
-{
-    struct request *request = argument;
-    return fcntl(request->fd, F_OFD_SETLKW, &request->range);
 }
 
 struct verdict queue_ended(struct queue *queue, enum wake wake, const char *late)
@@ -87,19 +74,37 @@ struct verdict queue_ended(struct queue *queue, enum wake wake, const char *late
     }
 }
 
+struct verdict queue_sleep(struct queue *queue, struct bell *bell, const char *none, const char *late)
+{
+    if (queue->nonblock) {
+        return verdict(STATUS_NOT_NOW, none);
+    }
+    if (queue->late) {
+        return verdict(STATUS_TIMEOUT, late);
+    }
+    queue_watch(queue);
+    bool seated = bell->chair != 0;
+    enum wake wake = seated ? bell_sleep(bell, queue->until) : bell_sit(bell, queue->until);
+    if (wake == WAKE_EVENT && !seated) {
+        return verdict_errno("cannot wait at it", errno);
+    }
+    struct verdict v = queue_ended(queue, wake, late);
+    queue->late = v.status == STATUS_TIMEOUT;
+    return queue->late ? verdict_done() : v;
+}
+
 bool queue_try(struct queue *queue, enum queue_lock lock)
 {
-    struct flock whole = range(queue, lock, false);
-    return fcntl(queue->log, F_OFD_SETLK, &whole) == 0;
+    struct lock wanted = place(queue, lock);
+    return lock_try(&wanted);
 }
 
 struct verdict queue_lock(struct queue *queue, enum queue_lock lock)
 {
-    struct request request = {queue->log, range(queue, lock, false)};
+    struct lock wanted = place(queue, lock);
     deadline until = queue->until;
-    long result;
 
-    if (queue_try(queue, lock)) {
+    if (lock_try(&wanted)) {
         return verdict_done();
     }
     if (queue->nonblock) {
@@ -107,16 +112,14 @@ struct verdict queue_lock(struct queue *queue, enum queue_lock lock)
     }
     queue_watch(queue);
     for (;;) {
-        enum wake wake = wait_call(take, &request, &result, until, WAIT_NAME | WAIT_MORTAL);
-        if (wake == WAKE_DONE && result == 0) {
+        enum wake wake = lock_wait(&wanted, until, WAIT_NAME | WAIT_MORTAL);
+        if (wake == WAKE_DONE) {
             return verdict_done();
         }
-        if (wake == WAKE_DONE && errno != EINTR) {
+        if (wake == WAKE_EVENT) {
             return verdict_errno("cannot lock it", errno);
         }
-        if (wake != WAKE_DONE) {
-            queue_unlock(queue, lock); /* perhaps it was granted just before we jumped out */
-        }
+        queue_unlock(queue, lock);
         if (wake == WAKE_DEADLINE && queue->nonblock) {
             return verdict(STATUS_NOT_NOW, "busy: another process is at work");
         }
@@ -129,8 +132,13 @@ struct verdict queue_lock(struct queue *queue, enum queue_lock lock)
 
 void queue_unlock(struct queue *queue, enum queue_lock lock)
 {
-    struct flock whole = range(queue, lock, true);
-    fcntl(queue->log, F_OFD_SETLK, &whole);
+    struct lock ours = place(queue, lock);
+
+    if (queue->exclusive) {
+        ours.start = LOCKS + places[lock].lock;
+        ours.count = 1;
+    }
+    lock_give(&ours);
 }
 
 unsigned char *queue_room(struct queue *queue, size_t length)
@@ -143,19 +151,9 @@ unsigned char *queue_room(struct queue *queue, size_t length)
     return queue->content;
 }
 
-/* Opens one of the files. It must be a regular one. */
 static int open_file(const struct queue *queue, const char *name, int flags)
 {
-    struct stat file;
-    int fd = openat(queue->directory, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-
-    fd = descriptor_above_standard(fd);
-    if (fd != -1 && (fstat(fd, &file) == -1 || !S_ISREG(file.st_mode))) {
-        close(fd);
-        errno = EINVAL;
-        return -1;
-    }
-    return fd;
+    return descriptor_open(queue->directory, name, flags, S_IFREG);
 }
 
 static struct verdict open_files(struct queue *queue, const char *path)
@@ -236,8 +234,7 @@ struct verdict queue_open(struct queue *queue, const char *path, enum queue_side
     queue->space =
         (struct bell){queue->directory, QUEUE_SPACE, -1, queue->log, type, CHAIRS + BELL_CHAIRS, 0};
     queue->window = (struct window){.fd = queue->log};
-    unsigned wanted = LEDGER_CONFIG;
-    if (ledger_read(queue->state, &queue->ledger, wanted) != wanted) {
+    if (ledger_read(queue->state, &queue->ledger, LEDGER_CONFIG) != LEDGER_CONFIG) {
         v = queue->readable && queue->writable
                 ? repair(queue, true)
                 : verdict(STATUS_REFUSED, "damaged; a receiver that may write to it can repair it");
@@ -272,9 +269,7 @@ void queue_close(struct queue *queue)
 
 struct verdict queue_count(struct queue *queue, struct queue_counts *counts)
 {
-    const unsigned wanted = LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN;
-
-    if (ledger_read(queue->state, &queue->ledger, wanted) != wanted) {
+    if (ledger_read(queue->state, &queue->ledger, LEDGER_COUNTS) != LEDGER_COUNTS) {
         return verdict(STATUS_REFUSED, "damaged; a receiver that may write to it can repair it");
     }
     *counts = (struct queue_counts){

@@ -63,6 +63,7 @@ struct queue {
     bool checked;  /* the generations were compared */
     bool watched;
     bool gone; /* the log had no name any more when we last looked */
+    bool late; /* the deadline has passed, and this is the last look */
     struct ledger ledger;
     struct bell ready;
     struct bell space;
@@ -106,10 +107,10 @@ struct queue_counts {
 
 /*
  * Makes the mailbox `path`, complete or not at all: under a hidden name beside it, synced, then renamed,
- * never over anything. `mode` is that of the log; who may write it may use the bells and the counts as well.
- * Status 2 with errno.
+ * never over anything. `mode`, less the umask if `masked`, is that of the log; who may write it may use the
+ * bells and the counts as well. Status 2 with errno. The process's umask is 0 while it works.
  */
-struct verdict queue_make(const char *path, mode_t mode, uint64_t capacity, bool sync);
+struct verdict queue_make(const char *path, mode_t mode, bool masked, uint64_t capacity, bool sync);
 
 /* Whether the directory `path` is a buffered mailbox, as far as a look at one name in it tells. lstat(2). */
 bool queue_is_mailbox(const char *path);
@@ -162,6 +163,9 @@ struct verdict queue_remove(const char *path, bool force);
 /* A name beside `path` for what is not finished, to be freed. NULL and errno. */
 char *queue_hidden_name(const char *path);
 
+/* Deletes the files of a mailbox, those that are there, the log first. 0, or -1 and errno of unlinkat(2). */
+int queue_delete_parts(int directory);
+
 /* LEASE is TAKE with its gate, APPEND is STORE with its gate. */
 enum queue_lock { QUEUE_TAKE, QUEUE_STORE, QUEUE_SYNC, QUEUE_LEASE, QUEUE_APPEND };
 
@@ -177,6 +181,13 @@ struct verdict queue_ended(struct queue *queue, enum wake wake, const char *late
 
 /* Starts to look out for removal, before the first sleep. */
 void queue_watch(struct queue *queue);
+
+/*
+ * Waits at a bell until what somebody has changed may be what we wait for: status 0, look again. With
+ * nonblock status 1 and `none`. Past the deadline 124 and `late`, but only at the second call: who stood
+ * behind a chair has not looked for long, and is to look once more. Otherwise 3, a signal, or 2 with errno.
+ */
+struct verdict queue_sleep(struct queue *queue, struct bell *bell, const char *none, const char *late);
 
 /* The size of the log, 0 if that fails. Finds out as well whether it has lost its name: queue->gone. */
 uint64_t queue_size(struct queue *queue);

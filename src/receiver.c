@@ -93,7 +93,7 @@ void receiver_give_hand(struct receiver *receiver)
 void receiver_release(struct receiver *receiver, const struct message *message)
 {
     if (message->form == FORM_REFERENCE) {
-        reference_unmap(message, message->content);
+        reference_unmap(message->content, message->length);
     }
     receiver_give_hand(receiver);
     if (receiver->turn && !receiver->exclusive) {
@@ -134,12 +134,8 @@ struct verdict receiver_sleep(struct receiver *receiver, size_t seen)
         return verdict_done(); /* and look again: it may have come before we were armed */
     }
     if (receiver->nonblock) {
-        /*
-         * A sender that has the rendezvous is about to write, or has just been served and is about to go.
-         * Between two senders nobody has it for an instant, and who waits for it has the queue lock until it
-         * comes: so that is looked at first.
-         */
-        if (seen > 0 || !(link_has_queue(receiver->fd) || link_has_sender(receiver->fd))) {
+        /* A sender that has the rendezvous is about to write, or has just been served and is about to go. */
+        if (seen > 0 || !link_has_sender(receiver->fd)) {
             return verdict(STATUS_NOT_NOW, "empty");
         }
         until = deadline_in(GRACE);

@@ -37,7 +37,7 @@ struct record {
     uint32_t tries;    /* how often it was leased again */
     uint64_t run;      /* where the run ends, see record_run() */
 };
-_Static_assert(sizeof(struct record) == 64, "the layout of a record is laid down in FORMAT.txt");
+_Static_assert(sizeof(struct record) == 64, "the layout of a record is laid down in fifo-mailbox(5)");
 
 /* A piece of the log that is being looked through. `bytes` has room for RECORD_WINDOW. */
 struct window {

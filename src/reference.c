@@ -69,6 +69,18 @@ int reference_seal(struct reference_writer *writer)
     return fcntl(writer->fd, F_ADD_SEALS, SEALS);
 }
 
+/* What follows the id in the memfd. */
+static const unsigned char *map_content(int fd, size_t length)
+{
+    void *map = mmap(NULL, MESSAGE_ID + length, PROT_READ, MAP_PRIVATE, fd, 0);
+    return map == MAP_FAILED ? NULL : (const unsigned char *)map + MESSAGE_ID;
+}
+
+const unsigned char *reference_reread(const struct reference_writer *writer)
+{
+    return map_content(writer->fd, (size_t)writer->reference.length);
+}
+
 void reference_drop(struct reference_writer *writer)
 {
     if (writer->fd != -1) {
@@ -174,9 +186,8 @@ enum reference_state reference_map(const struct message *message, size_t most, c
     } else if (message->length > most) {
         state = REFERENCE_TOO_LONG;
     } else {
-        void *map = mmap(NULL, MESSAGE_ID + message->length, PROT_READ, MAP_PRIVATE, fd, 0);
-        state = map == MAP_FAILED ? REFERENCE_UNREACHABLE : REFERENCE_OPEN;
-        *content = map == MAP_FAILED ? NULL : (const unsigned char *)map + MESSAGE_ID;
+        *content = map_content(fd, message->length);
+        state = *content == NULL ? REFERENCE_UNREACHABLE : REFERENCE_OPEN;
     }
     int error = errno;
     close(fd);
@@ -184,13 +195,13 @@ enum reference_state reference_map(const struct message *message, size_t most, c
     return state;
 }
 
-void reference_unmap(const struct message *message, const unsigned char *content)
+void reference_unmap(const unsigned char *content, size_t length)
 {
     if (content != NULL) {
         union {
             const unsigned char *in;
             void *out;
         } start = {.in = content - MESSAGE_ID};
-        munmap(start.out, MESSAGE_ID + message->length);
+        munmap(start.out, MESSAGE_ID + length);
     }
 }

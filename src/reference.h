@@ -29,6 +29,10 @@ int reference_append(struct reference_writer *writer, const void *content, size_
  * stat(2) where there is no /proc. */
 int reference_seal(struct reference_writer *writer);
 
+/* Maps the content that was appended, to be read again by who wrote it; reference_unmap() gives it back. NULL
+ * and errno of mmap(2). */
+const unsigned char *reference_reread(const struct reference_writer *writer);
+
 /* Closes the memfd: from here on the reference leads nowhere. Accepts one that was never created. */
 void reference_drop(struct reference_writer *writer);
 
@@ -47,7 +51,7 @@ enum reference_state {
  */
 enum reference_state reference_map(const struct message *message, size_t most, const unsigned char **content);
 
-/* Gives back what reference_map() mapped for this message. */
-void reference_unmap(const struct message *message, const unsigned char *content);
+/* Gives back `length` bytes of content that were mapped; NULL is nothing. */
+void reference_unmap(const unsigned char *content, size_t length);
 
 #endif

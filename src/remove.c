@@ -101,6 +101,18 @@ static struct verdict close_down(struct queue *queue, bool force)
     return force ? verdict_done() : v;
 }
 
+int queue_delete_parts(int directory)
+{
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < PARTS; i++) {
+        if (unlinkat(directory, parts[i].name, 0) == -1 && errno != ENOENT) {
+            result = -1;
+        }
+    }
+    return result;
+}
+
 /* Takes the name away first: whether that may be done is known before anything is lost. */
 static int demolish(const char *path, int directory)
 {
@@ -116,10 +128,8 @@ static int demolish(const char *path, int directory)
     if (result == 0) {
         result = renameat2(AT_FDCWD, path, AT_FDCWD, hidden, RENAME_NOREPLACE);
     }
-    for (size_t i = 0; result == 0 && i < PARTS; i++) {
-        if (unlinkat(directory, parts[i].name, 0) == -1 && errno != ENOENT) {
-            result = -1;
-        }
+    if (result == 0) {
+        result = queue_delete_parts(directory);
     }
     if (result == 0) {
         result = rmdir(hidden);

@@ -122,7 +122,6 @@ static struct survey look_through(struct queue *queue, uint64_t from, uint64_t f
  */
 static struct verdict read_all(struct queue *queue, bool *whole, uint64_t *generation)
 {
-    const unsigned all = LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN | LEDGER_SYNCED;
     struct ledger *ledger = &queue->ledger;
     struct log_header header = {0};
     bool has_header = read_header(queue, &header);
@@ -139,7 +138,7 @@ static struct verdict read_all(struct queue *queue, bool *whole, uint64_t *gener
         }
     }
     queue->window.id = ledger->config.id;
-    good = ledger_read(queue->state, ledger, all);
+    good = ledger_read(queue->state, ledger, LEDGER_ALL);
     bool has_generation =
         has_header && header.config.id == ledger->config.id && ledger_has_generation(&header);
     *generation = has_generation ? header.generation : 0;
@@ -152,16 +151,14 @@ static struct verdict read_all(struct queue *queue, bool *whole, uint64_t *gener
     if (!(good & LEDGER_SYNCED)) {
         ledger->synced = (struct synced){0};
     }
-    *whole = (good | LEDGER_SYNCED) == all && is_sane(ledger) &&
+    *whole = (good | LEDGER_SYNCED) == LEDGER_ALL && is_sane(ledger) &&
              (!has_generation || header.generation == ledger->stored.generation);
     if (ledger->stored.generation > *generation) {
         *generation = ledger->stored.generation;
     }
-    if (!has_generation || header.generation != *generation) {
-        header = ledger_header(&ledger->config, *generation);
-        if (pwrite(queue->log, &header, sizeof header, 0) != (ssize_t)sizeof header) {
-            return verdict_errno("cannot repair it", errno);
-        }
+    if ((!has_generation || header.generation != *generation) &&
+        !ledger_write_header(queue->log, &ledger->config, *generation)) {
+        return verdict_errno("cannot repair it", errno);
     }
     return verdict_done();
 }
@@ -190,7 +187,6 @@ static void settle(struct queue *queue)
 static struct verdict rewrite(struct queue *queue, const struct survey *survey, uint64_t generation,
                               bool renew)
 {
-    const unsigned all = LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN | LEDGER_SYNCED;
     struct ledger *ledger = &queue->ledger;
     uint64_t end = survey->waiting == 0 ? LOG_START : survey->end;
     uint64_t size = queue_size(queue);
@@ -199,8 +195,8 @@ static struct verdict rewrite(struct queue *queue, const struct survey *survey, 
         return verdict_errno("cannot repair it", errno);
     }
     if (renew || (survey->waiting == 0 && size > end)) {
-        struct log_header header = ledger_header(&ledger->config, ++generation);
-        if (pwrite(queue->log, &header, sizeof header, 0) != (ssize_t)sizeof header) {
+        generation++;
+        if (!ledger_write_header(queue->log, &ledger->config, generation)) {
             return verdict_errno("cannot repair it", errno);
         }
     }
@@ -221,8 +217,8 @@ static struct verdict rewrite(struct queue *queue, const struct survey *survey, 
     if (ledger->synced.count > ledger->stored.count) {
         ledger->synced.count = 0;
     }
-    return ledger_write(queue->state, ledger, all) ? verdict_done()
-                                                   : verdict_errno("cannot repair it", errno);
+    return ledger_write(queue->state, ledger, LEDGER_ALL) ? verdict_done()
+                                                          : verdict_errno("cannot repair it", errno);
 }
 
 struct verdict repair_locked(struct queue *queue, bool deep)

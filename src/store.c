@@ -1,5 +1,6 @@
 #include "queue.h"
 
+#include "parts.h"
 #include "repair.h"
 
 #include <errno.h>
@@ -19,9 +20,8 @@
 /* Reads and checks `.state`; STORE is held. Status 1 with no reason: it was in disorder, begin again. */
 static struct verdict prepare(struct queue *queue, uint64_t *tail)
 {
-    const unsigned wanted = LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN;
     struct ledger *ledger = &queue->ledger;
-    unsigned good = ledger_read(queue->state, ledger, wanted);
+    unsigned good = ledger_read(queue->state, ledger, LEDGER_COUNTS);
     uint64_t size = queue_size(queue);
 
     *tail = ledger->stored.tail;
@@ -29,7 +29,7 @@ static struct verdict prepare(struct queue *queue, uint64_t *tail)
         queue_unlock(queue, QUEUE_APPEND);
         return verdict(STATUS_GONE, "removed");
     }
-    if (good == wanted && !repair_is_needed(queue, size)) {
+    if (good == LEDGER_COUNTS && !repair_is_needed(queue, size)) {
         queue->checked = true;
         return verdict_done();
     }
@@ -38,7 +38,7 @@ static struct verdict prepare(struct queue *queue, uint64_t *tail)
         struct verdict v = repair(queue, false);
         return v.status == STATUS_DONE ? verdict(STATUS_NOT_NOW, NULL) : v;
     }
-    if (good != wanted) {
+    if (good != LEDGER_COUNTS) {
         queue_unlock(queue, QUEUE_APPEND);
         return verdict(STATUS_REFUSED, "damaged; a receiver that may write to it can repair it");
     }
@@ -90,8 +90,8 @@ static void describe(const struct queue *queue, struct record *record, const str
 /* Writes all of it, or leaves -1 and errno. */
 static int write_all(int fd, struct iovec *parts, int count, uint64_t at)
 {
-    while (count > 0) {
-        ssize_t written = pwritev(fd, parts, count, (off_t)at);
+    for (int next = 0; next < count;) {
+        ssize_t written = pwritev(fd, parts + next, count - next, (off_t)at);
         if (written == -1 && errno == EINTR) {
             continue;
         }
@@ -100,15 +100,7 @@ static int write_all(int fd, struct iovec *parts, int count, uint64_t at)
             return -1;
         }
         at += (uint64_t)written;
-        while (count > 0 && (size_t)written >= parts->iov_len) {
-            written -= (ssize_t)parts->iov_len;
-            parts++;
-            count--;
-        }
-        if (count > 0) {
-            parts->iov_base = (unsigned char *)parts->iov_base + written;
-            parts->iov_len -= (size_t)written;
-        }
+        next = parts_skip(parts, next, count, (size_t)written);
     }
     return 0;
 }
@@ -292,31 +284,12 @@ static struct verdict make_durable(struct queue *queue)
     return v;
 }
 
-/* Waits until there may be room. Status 0: look again. */
-static struct verdict wait_for_space(struct queue *queue)
-{
-    enum wake wake;
-
-    if (queue->nonblock) {
-        return verdict(STATUS_NOT_NOW, "full");
-    }
-    queue_watch(queue);
-    if (queue->space.chair == 0) {
-        wake = bell_sit(&queue->space, queue->until);
-        if (wake == WAKE_EVENT) {
-            return verdict_errno("cannot wait for room in it", errno);
-        }
-    } else {
-        wake = bell_sleep(&queue->space, queue->until);
-    }
-    return queue_ended(queue, wake, "timed out: it is full");
-}
-
 struct verdict queue_store(struct queue *queue, const struct queue_item *items, size_t count, size_t *stored)
 {
-    struct verdict v = verdict_done(), late = v;
+    struct verdict v = verdict_done();
 
     *stored = 0;
+    queue->late = false;
     while (v.status == STATUS_DONE && *stored < count) {
         size_t part = 0;
         v = store_some(queue, items + *stored, count - *stored, &part);
@@ -331,13 +304,7 @@ struct verdict queue_store(struct queue *queue, const struct queue_item *items, 
             *stored += part;
         }
         if (v.status == STATUS_NOT_NOW && v.reason != NULL && *stored < count) {
-            struct verdict waited = late.status != STATUS_DONE ? late : wait_for_space(queue);
-            v = queue->nonblock ? v : waited;
-            if (v.status == STATUS_TIMEOUT && late.status == STATUS_DONE) {
-                /* Who stood behind a chair has not looked since: once more. */
-                late = v;
-                v = verdict_done();
-            }
+            v = queue_sleep(queue, &queue->space, v.reason, "timed out: it is full");
         }
     }
     bell_leave(&queue->space);

@@ -7,14 +7,14 @@
 #include <string.h>
 
 #define ATTEMPTS 8
-#define READ     (LEDGER_CONFIG | LEDGER_STORED | LEDGER_TAKEN)
 
 /* What a look for messages comes to. */
 enum look { LOOK_FOUND, LOOK_NOTHING, LOOK_AGAIN, LOOK_DAMAGED, LOOK_FAILED };
 
 static bool is_readable(struct queue *queue)
 {
-    return ledger_read(queue->state, &queue->ledger, READ) == READ && queue->ledger.taken.run == 0;
+    return ledger_read(queue->state, &queue->ledger, LEDGER_COUNTS) == LEDGER_COUNTS &&
+           queue->ledger.taken.run == 0;
 }
 
 /*
@@ -211,30 +211,16 @@ static enum look look(struct queue *queue, struct queue_message *messages, size_
 
 struct verdict queue_wait(struct queue *queue)
 {
-    enum wake wake;
-
-    if (queue->nonblock) {
-        return verdict(STATUS_NOT_NOW, "empty");
-    }
-    queue_watch(queue);
-    if (queue->ready.chair == 0) {
-        wake = bell_sit(&queue->ready, queue->until);
-        if (wake == WAKE_EVENT) {
-            return verdict_errno("cannot wait for a message", errno);
-        }
-    } else {
-        wake = bell_sleep(&queue->ready, queue->until);
-    }
-    return queue_ended(queue, wake, "timed out: no message came");
+    return queue_sleep(queue, &queue->ready, "empty", "timed out: no message came");
 }
 
 struct verdict queue_lease(struct queue *queue, struct queue_message *messages, size_t most, size_t *count)
 {
-    struct verdict v = verdict_done(), late = v;
+    struct verdict v = verdict_done();
     int attempts = 0;
 
     *count = 0;
-    queue->skipped = false;
+    queue->skipped = queue->late = false;
     if (queue->leased > 0 || most == 0 || !content_room(queue, most)) {
         return verdict_errno("cannot lease a message", queue->leased > 0 || most == 0 ? EBUSY : ENOMEM);
     }
@@ -259,16 +245,9 @@ struct verdict queue_lease(struct queue *queue, struct queue_message *messages, 
         } else if (found == LOOK_FOUND) {
             *count = queue->leased;
             break;
-        } else if (found == LOOK_NOTHING && late.status != STATUS_DONE) {
-            v = late;
         } else if (found == LOOK_NOTHING) {
             v = queue_wait(queue);
             attempts = 0;
-            if (v.status == STATUS_TIMEOUT) {
-                /* Who stood behind a chair has not looked since: once more. */
-                late = v;
-                v = verdict_done();
-            }
         } else if (found == LOOK_AGAIN && ++attempts > ATTEMPTS) {
             v = verdict(STATUS_REFUSED, "damaged, and damaged again as soon as it is repaired");
         }
