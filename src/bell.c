@@ -18,14 +18,6 @@ static int open_end(const struct bell *bell, int flags)
     return descriptor_open(bell->directory, bell->name, flags, S_IFIFO);
 }
 
-int bell_open(struct bell *bell)
-{
-    if (bell->fd == -1) {
-        bell->fd = open_end(bell, O_RDONLY);
-    }
-    return bell->fd == -1 ? -1 : 0;
-}
-
 static void drain(const struct bell *bell)
 {
     char bytes[4096];
@@ -39,7 +31,7 @@ enum wake bell_sit(struct bell *bell, deadline until)
     const int64_t own = getpid() % BELL_CHAIRS;
     bool seated = false;
 
-    if (bell_open(bell) == -1) {
+    if (bell->fd == -1 && (bell->fd = open_end(bell, O_RDONLY)) == -1) {
         return WAKE_EVENT;
     }
     for (int i = 0; i < BELL_CHAIRS && !seated; i++) {

@@ -50,12 +50,10 @@ struct bell {
     int64_t chair; /* ours, 0: none */
 };
 
-/* Opens the read end, if it is a FIFO. 0, or -1 and errno. openat(2), O_NOFOLLOW. */
-int bell_open(struct bell *bell);
-
 /*
- * Takes a chair and listens. WAKE_DONE: look now, then bell_sleep(). WAKE_EVENT: the kernel refused, see
- * errno. Anything else as wait_call(); then nothing is held.
+ * Takes a chair and listens; opens the bell if that has not been done, O_RDONLY, and only if it is a FIFO.
+ * WAKE_DONE: look now, then bell_sleep(). WAKE_EVENT: the kernel refused, see errno. Anything else as
+ * wait_call(); then nothing is held.
  */
 enum wake bell_sit(struct bell *bell, deadline until);
 

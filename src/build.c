@@ -62,6 +62,19 @@ static int fill(int directory, mode_t mode, const struct config *config)
                : -1;
 }
 
+int queue_mend(int directory, int log, const char *name, mode_t type)
+{
+    struct stat file;
+
+    if (fstat(log, &file) == -1) {
+        return -1;
+    }
+    mode_t mask = umask(0);
+    int result = mknodat(directory, name, type | mode_beside(file.st_mode), 0);
+    umask(mask);
+    return result == -1 && errno != EEXIST ? -1 : 0;
+}
+
 /* Never over anything. Where the file system cannot promise that, there is a moment between look and rename.
  */
 static int rename_alone(const char *from, const char *to)

@@ -75,18 +75,20 @@ static int make(const struct creation *creation, const char *path)
 /* Says how a buffered mailbox that is there differs from what was asked for. */
 static struct verdict compare(struct creation *creation, const struct queue_counts *counts)
 {
-    if (counts->capacity != creation->capacity && counts->capacity == 0) {
-        snprintf(creation->difference, sizeof creation->difference, ", unbounded");
-    } else if (counts->capacity != creation->capacity) {
-        snprintf(creation->difference, sizeof creation->difference, ", for %" PRIu64 " messages",
-                 counts->capacity);
-    } else if (counts->sync != creation->sync) {
-        snprintf(creation->difference, sizeof creation->difference, ", %s --sync",
-                 counts->sync ? "with" : "without");
-    } else {
-        return verdict_done();
+    char *text = creation->difference;
+    size_t room = sizeof creation->difference;
+    int length = 0;
+
+    if (counts->capacity != creation->capacity) {
+        length = counts->capacity == 0 ? snprintf(text, room, ", unbounded")
+                                       : snprintf(text, room, ", for %" PRIu64 " messages", counts->capacity);
     }
-    return verdict(STATUS_ERROR, "there is a buffered mailbox of another kind");
+    if (counts->sync != creation->sync) {
+        length +=
+            snprintf(text + length, room - (size_t)length, ", %s --sync", counts->sync ? "with" : "without");
+    }
+    return length == 0 ? verdict_done()
+                       : verdict(STATUS_ERROR, "there is a buffered mailbox of another kind");
 }
 
 /* What is there already: nothing to do if it is what was asked for. */
@@ -95,10 +97,12 @@ static struct verdict accept(struct creation *creation, const char *path)
     struct queue queue = {.until = DEADLINE_NEVER};
     struct queue_counts counts;
     struct mailbox box;
+    struct verdict v = mailbox_find(path, &box);
 
-    if (mailbox_find(path, &box).status != STATUS_DONE) {
-        return verdict_errno("", EEXIST);
+    if (v.status != STATUS_DONE) {
+        return (struct verdict){STATUS_ERROR, v.error, v.reason};
     }
+    creation->was_there = true;
     if (box.buffered != creation->buffered) {
         return verdict(STATUS_ERROR,
                        box.buffered ? "there is a buffered mailbox" : "there is one, not buffered");
@@ -106,7 +110,7 @@ static struct verdict accept(struct creation *creation, const char *path)
     if (!box.buffered) {
         return verdict_done();
     }
-    struct verdict v = queue_open(&queue, path, QUEUE_LOOK);
+    v = queue_open(&queue, path, QUEUE_LOOK);
     if (v.status == STATUS_DONE) {
         v = queue_count(&queue, &counts);
         queue_close(&queue);
@@ -116,7 +120,10 @@ static struct verdict accept(struct creation *creation, const char *path)
 
 struct verdict create(struct creation *creation, const char *path)
 {
+    struct stat there;
+
     *creation->difference = '\0';
+    creation->was_there = false;
     if (make(creation, path) == 0) {
         return verdict_done();
     }
@@ -129,7 +136,9 @@ struct verdict create(struct creation *creation, const char *path)
             return verdict_done();
         }
     }
-    return creation->parents && errno == EEXIST ? accept(creation, path) : verdict_errno("", errno);
+    /* Where nothing could be made, it is not EEXIST that says so first, but EACCES or EROFS. */
+    int error = errno;
+    return creation->parents && stat(path, &there) == 0 ? accept(creation, path) : verdict_errno("", error);
 }
 
 /* Replaces the X's. 36 letters and digits: names stay different where case does not count. */

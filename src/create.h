@@ -20,6 +20,7 @@ struct creation {
     bool buffered;
     uint64_t capacity; /* messages; 0: unbounded */
     bool sync;
+    bool was_there;       /* after create(): it was not made, it was there */
     char difference[100]; /* after create() has failed: what is other about the mailbox that is there, or
                              empty */
 };

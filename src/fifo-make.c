@@ -129,7 +129,7 @@ int main(int argc, char **argv)
         v = create(&options.creation, options.names[i]);
         int status = cli_report_detail(&options.common, options.names[i], v, options.creation.difference);
         if (status == STATUS_DONE) {
-            cli_tell(&options.common, options.names[i], "made, or was there");
+            cli_tell(&options.common, options.names[i], options.creation.was_there ? "was there" : "made");
         }
         result = result == STATUS_DONE ? status : result;
     }

@@ -152,7 +152,7 @@ static int run_raw(struct receiving *options)
     if (v.status == STATUS_DONE) {
         cli_tell(&options->common, options->mailbox, "%s", detail + 2);
     }
-    bool started = v.status == STATUS_ERROR || v.status == STATUS_UNCERTAIN || stream.passed > 0;
+    bool started = v.error != 0 || v.status == STATUS_UNCERTAIN || stream.passed > 0;
     return cli_report_detail(&options->common, options->mailbox, v, started ? detail : "");
 }
 
@@ -164,7 +164,7 @@ static struct verdict run(struct receiving *options)
     if (v.status != STATUS_DONE) {
         return v;
     }
-    return box.buffered ? worker(options) : rendezvous(options, &box);
+    return box.buffered ? worker(options, &box) : rendezvous(options, &box);
 }
 
 int main(int argc, char **argv)

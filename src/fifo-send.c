@@ -233,7 +233,7 @@ static int run_raw(struct options *options)
     if (v.status == STATUS_DONE) {
         cli_tell(&options->common, options->mailbox, "%s", detail + 2);
     }
-    bool started = v.status == STATUS_ERROR || v.status == STATUS_UNCERTAIN || stream.passed > 0;
+    bool started = v.error != 0 || v.status == STATUS_UNCERTAIN || stream.passed > 0;
     return cli_report_detail(&options->common, options->mailbox, v, started ? detail : "");
 }
 

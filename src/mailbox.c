@@ -17,6 +17,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+static const char *const part_of = "is a part of the buffered mailbox that it lies in, and none itself";
 static const char *const gone = "removed or replaced, so it is no longer the mailbox it was";
 
 /* What a file that is no FIFO is called in "is a ..., not a mailbox". */
@@ -73,6 +74,9 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
     bool buffered = S_ISDIR(file.st_mode) && queue_is_mailbox(path);
     if (!S_ISFIFO(file.st_mode) && !buffered) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
+    }
+    if (!buffered && queue_is_bell(path)) {
+        return verdict(STATUS_GONE, part_of);
     }
     *box =
         (struct mailbox){.id = {path, file.st_dev, file.st_ino}, .owner = file.st_uid, .buffered = buffered};
@@ -188,6 +192,9 @@ struct verdict mailbox_remove(const char *path, bool force)
     }
     if (!S_ISFIFO(file.st_mode)) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
+    }
+    if (queue_is_bell(path)) {
+        return verdict(STATUS_GONE, part_of);
     }
     /* Pinned first, opened only when the name is gone: nobody can find us as the other end they wait for. */
     int pin = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -30,6 +30,8 @@ static const struct {
 /* How long -n waits for a lock that is held for microseconds, unless its holder was stopped right then. */
 #define GRACE MILLISECONDS(500)
 
+#define ATTEMPTS 8
+
 uint64_t queue_size(struct queue *queue)
 {
     struct stat file;
@@ -99,6 +101,17 @@ bool queue_try(struct queue *queue, enum queue_lock lock)
     return lock_try(&wanted);
 }
 
+bool queue_lock_soon(struct queue *queue, enum queue_lock lock)
+{
+    struct lock wanted = place(queue, lock);
+
+    if (lock_try(&wanted) || lock_wait(&wanted, deadline_in(GRACE), 0) == WAKE_DONE) {
+        return true;
+    }
+    queue_unlock(queue, lock);
+    return false;
+}
+
 struct verdict queue_lock(struct queue *queue, enum queue_lock lock)
 {
     struct lock wanted = place(queue, lock);
@@ -156,7 +169,7 @@ static int open_file(const struct queue *queue, const char *name, int flags)
     return descriptor_open(queue->directory, name, flags, S_IFREG);
 }
 
-static struct verdict open_files(struct queue *queue, const char *path)
+static struct verdict open_log(struct queue *queue, const char *path)
 {
     int flags = queue->side == QUEUE_LOOK ? O_RDONLY : O_RDWR;
 
@@ -172,14 +185,60 @@ static struct verdict open_files(struct queue *queue, const char *path)
         queue->log = open_file(queue, QUEUE_LOG, O_WRONLY);
     }
     if (queue->log != -1) {
-        queue->state = open_file(queue, QUEUE_STATE, flags);
-    }
-    if (queue->state != -1) {
         return verdict_done();
     }
     return errno == ENOENT || errno == ENOTDIR || errno == EINVAL || errno == ELOOP
                ? verdict(STATUS_GONE, "no such buffered mailbox")
                : verdict_errno("cannot open it", errno);
+}
+
+/* Whether the log begins as one does. Who may not read it believes it. */
+static bool has_header(const struct queue *queue)
+{
+    struct config config;
+
+    return !queue->readable || (pread(queue->log, &config, sizeof config, 0) == (ssize_t)sizeof config &&
+                                ledger_is_config(&config));
+}
+
+/*
+ * What to do when a part of it could not be opened, errno says why. Status 0: try again. One that is missing
+ * can be made again: `.state` is found again from the log, and bells hold nothing. But without a log it is a
+ * removal that is just taking place, and with any other file of that name it is no mailbox.
+ */
+static struct verdict without(struct queue *queue, const char *name, mode_t type)
+{
+    int error = errno;
+
+    queue_size(queue);
+    if (queue->gone) {
+        return verdict(STATUS_GONE, "removed");
+    }
+    if (error != ENOENT && error != EINVAL && error != ELOOP) {
+        return verdict_errno("cannot open what belongs to it", error);
+    }
+    if (!has_header(queue)) {
+        return verdict(STATUS_GONE, "no such buffered mailbox");
+    }
+    return error == ENOENT && queue->side != QUEUE_LOOK &&
+                   queue_mend(queue->directory, queue->log, name, type) == 0
+               ? verdict_done()
+               : verdict(STATUS_REFUSED,
+                         "damaged: a part of it is missing; fifo-recv makes it again, for its owner");
+}
+
+static struct verdict open_part(struct queue *queue, int *fd, const char *name, int flags, mode_t type)
+{
+    struct verdict v = verdict_done();
+
+    for (int i = 0; i < ATTEMPTS && v.status == STATUS_DONE; i++) {
+        *fd = descriptor_open(queue->directory, name, flags, type);
+        if (*fd != -1) {
+            return v;
+        }
+        v = without(queue, name, type);
+    }
+    return v.status == STATUS_DONE ? verdict_errno("cannot open what belongs to it", ENOENT) : v;
 }
 
 /*
@@ -188,35 +247,51 @@ static struct verdict open_files(struct queue *queue, const char *path)
  */
 static struct verdict open_bells(struct queue *queue)
 {
-    bool space = queue->side == QUEUE_RECEIVER && queue->ledger.config.capacity > 0;
+    struct verdict v = verdict_done();
 
-    if (queue->side == QUEUE_LOOK) {
-        return verdict_done();
+    if (queue->side != QUEUE_LOOK) {
+        v = open_part(queue, &queue->ready.fd, QUEUE_READY, O_RDONLY, S_IFIFO);
     }
-    return bell_open(&queue->ready) == -1 || (space && bell_open(&queue->space) == -1)
-               ? verdict_errno("cannot open its bells", errno)
-               : verdict_done();
+    if (v.status == STATUS_DONE && queue->side == QUEUE_RECEIVER && queue->ledger.config.capacity > 0) {
+        v = open_part(queue, &queue->space.fd, QUEUE_SPACE, O_RDONLY, S_IFIFO);
+    }
+    return v;
+}
+
+/* Whether there is a regular file `name` in the directory that the first `length` bytes of `path` lead to. */
+static bool has_file(const char *path, size_t length, const char *name)
+{
+    /* Names are short, and no page of the stack is touched, nor one of printf(3), that needs not be. */
+    char brief[256];
+    size_t size = strlen(name) + 1;
+    char *whole = length + size <= sizeof brief ? brief : malloc(length + size);
+    struct stat file;
+
+    if (whole == NULL) {
+        return false;
+    }
+    memcpy(whole, path, length);
+    memcpy(whole + length, name, size);
+    bool has = lstat(whole, &file) == 0 && S_ISREG(file.st_mode);
+    if (whole != brief) {
+        free(whole);
+    }
+    return has;
 }
 
 bool queue_is_mailbox(const char *path)
 {
-    /* Names are short, and no page of the stack is touched, nor one of printf(3), that needs not be. */
-    char brief[256];
-    size_t length = strlen(path);
-    char *name =
-        length + sizeof "/" QUEUE_LOG <= sizeof brief ? brief : malloc(length + sizeof "/" QUEUE_LOG);
-    struct stat file;
+    return has_file(path, strlen(path), "/" QUEUE_LOG);
+}
 
-    if (name == NULL) {
-        return false;
-    }
-    memcpy(name, path, length);
-    memcpy(name + length, "/" QUEUE_LOG, sizeof "/" QUEUE_LOG);
-    bool is_mailbox = lstat(name, &file) == 0 && S_ISREG(file.st_mode);
-    if (name != brief) {
-        free(name);
-    }
-    return is_mailbox;
+bool queue_is_bell(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    size_t length = (size_t)(name - path);
+
+    return (strcmp(name, QUEUE_READY) == 0 || strcmp(name, QUEUE_SPACE) == 0) &&
+           has_file(path, length, QUEUE_LOG) && has_file(path, length, QUEUE_STATE);
 }
 
 struct verdict queue_open(struct queue *queue, const char *path, enum queue_side side)
@@ -224,7 +299,11 @@ struct verdict queue_open(struct queue *queue, const char *path, enum queue_side
     wait_begin();
     queue->side = side;
     queue->directory = queue->log = queue->state = queue->ready.fd = queue->space.fd = -1;
-    struct verdict v = open_files(queue, path);
+    struct verdict v = open_log(queue, path);
+    if (v.status == STATUS_DONE) {
+        int flags = queue->side == QUEUE_LOOK ? O_RDONLY : O_RDWR;
+        v = open_part(queue, &queue->state, QUEUE_STATE, flags, S_IFREG);
+    }
     if (v.status != STATUS_DONE) {
         queue_close(queue);
         return v;

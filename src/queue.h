@@ -93,7 +93,7 @@ struct queue_message {
     uint64_t time; /* when it was stored: nanoseconds of CLOCK_REALTIME */
     uint32_t sender;
     uint32_t flags;
-    uint32_t tries; /* 1 the first time it is leased */
+    uint32_t tries; /* this one, and those before it that failed or ended with a death */
 };
 
 struct queue_counts {
@@ -114,6 +114,12 @@ struct verdict queue_make(const char *path, mode_t mode, bool masked, uint64_t c
 
 /* Whether the directory `path` is a buffered mailbox, as far as a look at one name in it tells. lstat(2). */
 bool queue_is_mailbox(const char *path);
+
+/*
+ * Whether the FIFO `path` is a bell of a buffered mailbox: has the name of one, and lies beside a log. Bells
+ * get bytes that mean nothing and are thrown away, so nobody may take one for a mailbox. lstat(2).
+ */
+bool queue_is_bell(const char *path);
 
 /*
  * Opens the mailbox `path`. The caller has set the options, the rest is zero. Status 3: no such mailbox, or
@@ -140,8 +146,11 @@ struct verdict queue_lease(struct queue *queue, struct queue_message *messages, 
 /* The first `count` of the leased messages are done with: they leave the mailbox. The others stay leased. */
 struct verdict queue_take(struct queue *queue, size_t count);
 
-/* Gives back what is leased, to be leased by whoever comes first. */
-void queue_give_back(struct queue *queue);
+/*
+ * Gives back what is leased, to be leased by whoever comes first. Where it was not `tried`, this lease is not
+ * counted among the tries. May wait a moment for a lock.
+ */
+void queue_give_back(struct queue *queue, bool tried);
 
 /* The oldest message that is not done, leased or not. Status 1 if there is none; does not wait. */
 struct verdict queue_peek(struct queue *queue, struct queue_message *message);
@@ -163,6 +172,12 @@ struct verdict queue_remove(const char *path, bool force);
 /* A name beside `path` for what is not finished, to be freed. NULL and errno. */
 char *queue_hidden_name(const char *path);
 
+/*
+ * Makes a file of a mailbox that is missing beside the log `log`: `type` is S_IFREG or S_IFIFO. 0, or -1 and
+ * errno of mknodat(2). Takes no more permission than those have who may write the log.
+ */
+int queue_mend(int directory, int log, const char *name, mode_t type);
+
 /* Deletes the files of a mailbox, those that are there, the log first. 0, or -1 and errno of unlinkat(2). */
 int queue_delete_parts(int directory);
 
@@ -172,6 +187,9 @@ enum queue_lock { QUEUE_TAKE, QUEUE_STORE, QUEUE_SYNC, QUEUE_LEASE, QUEUE_APPEND
 /* Waits for a lock, with nonblock only a moment. */
 struct verdict queue_lock(struct queue *queue, enum queue_lock lock);
 bool queue_try(struct queue *queue, enum queue_lock lock);
+
+/* Waits for it for a moment only, whatever else has come to pass. */
+bool queue_lock_soon(struct queue *queue, enum queue_lock lock);
 
 /* Gives it back; who is exclusive keeps the gate. */
 void queue_unlock(struct queue *queue, enum queue_lock lock);

@@ -45,6 +45,6 @@ static inline size_t receiving_printed(const struct receiving *options, const un
  * is the command's.
  */
 struct verdict rendezvous(struct receiving *options, const struct mailbox *box);
-struct verdict worker(struct receiving *options);
+struct verdict worker(struct receiving *options, const struct mailbox *box);
 
 #endif

@@ -34,17 +34,18 @@ static bool is_part(int directory, const char *name)
     return false;
 }
 
-/* What the removal of a mailbox leaves if it is killed has this to the last. */
-static bool has_state(int directory)
+/* Whether the file begins as the files of a mailbox do. */
+static bool is_ours(int directory, const char *name)
 {
-    struct ledger ledger;
-    int fd = openat(directory, QUEUE_STATE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    bool has = fd != -1 && ledger_read(fd, &ledger, LEDGER_CONFIG) == LEDGER_CONFIG;
+    struct config config;
+    int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool ours = fd != -1 && pread(fd, &config, sizeof config, 0) == (ssize_t)sizeof config &&
+                ledger_is_config(&config);
 
     if (fd != -1) {
         close(fd);
     }
-    return has;
+    return ours;
 }
 
 /* Status 3 if it is another directory, 2 if there is more in it than a mailbox. */
@@ -66,7 +67,8 @@ static struct verdict inspect(int directory)
         }
     }
     closedir(list);
-    if (known < PARTS && !has_state(directory)) {
+    /* What a removal leaves that was killed has `.state` to the last. */
+    if (known < PARTS && !is_ours(directory, QUEUE_STATE) && !is_ours(directory, QUEUE_LOG)) {
         return verdict(STATUS_GONE, "is a directory, not a mailbox");
     }
     return unknown > 0

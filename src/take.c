@@ -56,8 +56,9 @@ static enum look skip(struct queue *queue, uint64_t at, const struct record *rec
     bool fresh = at == taken->fresh;
 
     if (errno != EBADMSG) {
-        *v = errno == EMSGSIZE ? verdict(STATUS_REFUSED, "the message is longer than allowed")
-                               : verdict_errno("cannot read it", errno);
+        *v = errno == EMSGSIZE
+                 ? verdict(STATUS_REFUSED, "the message is longer than --max-size; it stays in the mailbox")
+                 : verdict_errno("cannot read it", errno);
         return LOOK_FAILED;
     }
     if (fresh) {
@@ -297,9 +298,38 @@ struct verdict queue_take(struct queue *queue, size_t count)
     return v.status == STATUS_DONE ? verdict(STATUS_REFUSED, "damaged while the message was in hand") : v;
 }
 
-void queue_give_back(struct queue *queue)
+/*
+ * What is in hand was leased, but nobody has tried it: that lease is not to count. Not worth waiting for
+ * long, nor failing: then it counts.
+ */
+static void forget_try(struct queue *queue)
+{
+    struct verdict v;
+    struct record record;
+    uint64_t at = queue->start;
+
+    if (!queue_lock_soon(queue, QUEUE_TAKE)) {
+        return;
+    }
+    bool same = load(queue, &v) == LOOK_FOUND && queue->ledger.taken.generation == queue->generation &&
+                at >= queue->ledger.taken.head;
+    window_forget(&queue->window);
+    for (size_t i = 0; same && i < queue->leased; at = queue->ends[i++]) {
+        if (window_record(&queue->window, at, queue->ledger.taken.fresh, &record) &&
+            record.state == RECORD_WAITS) {
+            record_mark(queue->log, queue->window.id, at, 0, record.tries - 1);
+        }
+    }
+    window_forget(&queue->window);
+    queue_unlock(queue, QUEUE_TAKE);
+}
+
+void queue_give_back(struct queue *queue, bool tried)
 {
     if (queue->leased > 0) {
+        if (!tried) {
+            forget_try(queue);
+        }
         lease_unlock(queue, queue->start, queue->ends[queue->leased - 1]);
         queue->leased = 0;
         bell_ring(&queue->ready);

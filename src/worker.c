@@ -15,6 +15,7 @@ struct hand {
     struct queue_message messages[BATCH];
     size_t count;
     size_t done;
+    bool failed; /* COMMAND was run with the first of them, and failed */
 };
 
 static void tell(const struct receiving *options, const struct queue_message *message)
@@ -89,22 +90,22 @@ static struct verdict bury(const struct receiving *options, struct queue *queue,
 }
 
 /*
- * Gives up a message that has been tried often enough. *moved: it has gone to the dead-letter mailbox, and
- * the next one is to be had.
+ * Gives up a message that has failed so often. *moved: it has gone to the dead-letter mailbox, and the next
+ * one is to be had.
  */
 static struct verdict give_up(const struct receiving *options, struct queue *queue,
-                              const struct queue_message *message, uint32_t tries, bool *moved)
+                              const struct queue_message *message, uint32_t failed, bool *moved)
 {
     char detail[60];
 
     *moved = false;
-    if (options->max_tries == 0 || tries < options->max_tries) {
+    if (options->max_tries == 0 || failed < options->max_tries) {
         return verdict_done();
     }
     struct verdict v = bury(options, queue, message);
     if (v.status == STATUS_DONE) {
         *moved = true;
-        snprintf(detail, sizeof detail, " after %u tries", (unsigned)tries);
+        snprintf(detail, sizeof detail, " after %u %s", (unsigned)failed, failed == 1 ? "try" : "tries");
         cli_report_detail(&options->common, options->mailbox,
                           verdict(STATUS_REFUSED, "a message was moved to the dead-letter mailbox"), detail);
     }
@@ -129,10 +130,13 @@ static struct verdict run_command(const struct receiving *options, struct queue 
     }
     v = command_run(options->command, &message, options->mailbox, options->common.until);
     hand->done = v.status == STATUS_DONE ? 1 : 0;
-    if (v.status != STATUS_DONE) {
-        struct verdict given_up = give_up(options, queue, stored, stored->tries, &moved);
+    /* It is not the message's fault if COMMAND could not be started, or if somebody has ended us both. */
+    hand->failed = v.status != STATUS_DONE && v.error == 0 && wait_signal() == 0;
+    if (hand->failed) {
+        /* A dead-letter mailbox that cannot have it now has been reported; the next try will find it there.
+         */
+        give_up(options, queue, stored, stored->tries, &moved);
         v.reason = moved ? NULL : v.reason;
-        v = given_up.status == STATUS_DONE ? v : given_up;
     }
     return v;
 }
@@ -148,17 +152,29 @@ static struct verdict lease(const struct receiving *options, struct queue *queue
         v = queue_lease(queue, hand->messages, most, &hand->count);
         moved = false;
         if (v.status == STATUS_DONE && options->max_tries > 0) {
-            /* Somebody was killed with it the last time, or it would not be here any more. */
+            /* Whoever tried it last was killed, or found no room for it there. */
             v = give_up(options, queue, &hand->messages[0], hand->messages[0].tries - 1, &moved);
         }
     } while (moved && v.status == STATUS_DONE);
     return v;
 }
 
+/* The bytes of those that are done with. */
+static uint64_t length_of(const struct hand *hand)
+{
+    uint64_t length = 0;
+
+    for (size_t i = 0; i < hand->done; i++) {
+        length += hand->messages[i].length;
+    }
+    return length;
+}
+
 /* Receives what is to be had, up to `most` messages, and takes those it may. */
 static struct verdict receive(struct receiving *options, struct queue *queue, size_t most, struct hand *hand)
 {
     hand->count = hand->done = 0;
+    hand->failed = false;
     struct verdict v = lease(options, queue, most, hand);
 
     if (v.status == STATUS_DONE) {
@@ -169,10 +185,10 @@ static struct verdict receive(struct receiving *options, struct queue *queue, si
         struct verdict taken = options->keep ? verdict_done() : queue_take(queue, hand->done);
         v = v.status == STATUS_DONE ? taken : v;
     }
-    for (size_t i = 0; i < hand->done; i++) {
-        progress_add(&options->common.progress, hand->messages[i].length, 1);
+    if (hand->done > 0) {
+        progress_add(&options->common.progress, length_of(hand), hand->done);
     }
-    queue_give_back(queue);
+    queue_give_back(queue, hand->failed);
     return v;
 }
 
@@ -216,13 +232,17 @@ static struct verdict look(const struct receiving *options, struct queue *queue,
 }
 
 /* Whether messages could go there is better known before the first one fails. */
-static struct verdict find_dead(const struct receiving *options)
+static struct verdict find_dead(const struct receiving *options, const struct mailbox *mailbox)
 {
     struct mailbox box;
     struct verdict v = options->dead == NULL ? verdict_done() : mailbox_find(options->dead, &box);
 
     if (v.status == STATUS_DONE && options->dead != NULL && !box.buffered) {
         v = verdict(STATUS_ERROR, "is not buffered: dead letters have to be stored");
+    }
+    if (v.status == STATUS_DONE && options->dead != NULL && box.id.device == mailbox->id.device &&
+        box.id.inode == mailbox->id.inode) {
+        v = verdict(STATUS_ERROR, "is the mailbox itself: --dead needs another one");
     }
     if (v.status != STATUS_DONE) {
         cli_report(&options->common, options->dead, v);
@@ -231,10 +251,10 @@ static struct verdict find_dead(const struct receiving *options)
     return v;
 }
 
-struct verdict worker(struct receiving *options)
+struct verdict worker(struct receiving *options, const struct mailbox *box)
 {
     static struct hand hand;
-    struct verdict v = find_dead(options);
+    struct verdict v = find_dead(options, box);
     struct queue queue = {
         .until = options->common.until,
         .nonblock = options->common.nonblock,

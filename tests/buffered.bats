@@ -203,9 +203,9 @@ two"
 @test "--max-size leaves what is longer in its place" {
     fifo-make -b unbounded box
     head -c 5000 /dev/zero | tr '\0' x | fifo-send box
-    refused 5 "longer than allowed" fifo-recv --max-size=4999 box
-    refused 5 "longer than allowed" fifo-recv -f --max-size=4999 box
-    refused 5 "longer than allowed" fifo-recv --max-size=4999 box cat
+    refused 5 "longer than --max-size; it stays" fifo-recv --max-size=4999 box
+    refused 5 "longer than --max-size; it stays" fifo-recv -f --max-size=4999 box
+    refused 5 "longer than --max-size; it stays" fifo-recv --max-size=4999 box cat
     assert_equal "$(within fifo-recv --max-size=5000 box | wc -c)" 5000
 }
 
@@ -275,6 +275,48 @@ two"
     refused 3 "is a directory, not a mailbox" fifo-rm plain
     refused 3 "is a directory, not a mailbox" fifo-rm -f half
     assert [ -e half/queue ]
+}
+
+@test "a bell is no mailbox: nothing is sent into it, and it is not removed" {
+    local bell
+    fifo-make -b 1 box
+    start receiver fifo-recv box
+    waits receiver
+    for bell in box/ready box/space ./box/ready; do
+        refused 3 "part of the buffered mailbox" fifo-send -n "$bell" x
+        refused 3 "part of the buffered mailbox" fifo-recv -n "$bell"
+        refused 3 "part of the buffered mailbox" fifo-rm -f "$bell"
+        refused 2 "part of the buffered mailbox" fifo-make -p "$bell"
+    done
+    (cd box && refused 3 "part of the buffered mailbox" fifo-send -n ready x)
+    fifo-send box one
+    ended_with 0 receiver
+    assert_equal "$(cat receiver.out)" one
+    mkdir other
+    fifo-make other/ready
+    start receiver fifo-recv other/ready
+    run -0 within fifo-send other/ready two
+    ended_with 0 receiver
+}
+
+@test "a part that is missing is made again, with its mode, and nothing is lost" {
+    local part
+    fifo-make -m 640 -b 3 box
+    for part in .state ready space; do
+        fifo-send box one two
+        rm "box/$part"
+        refused 1 full fifo-send -n box three four
+        holds one two three
+        run -0 stat -c %A "box/$part"
+        assert_output --regexp '^[-p]rw-r-----$'
+    done
+    fifo-send box one
+    rm box/.state
+    refused 5 'a part of it is missing' fifo-recv --peek box
+    refused 2 "still holds messages" fifo-rm box
+    rm box/.state
+    run -0 within fifo-rm -f box
+    refute [ -e box ]
 }
 
 @test "what lies in the place of a part is not opened, and nothing is written to it" {

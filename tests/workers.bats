@@ -34,7 +34,7 @@ left() {
 jobs $(cat sender.pid) 1"
 }
 
-@test "FIFO_TRIES counts each time the message was handed out, whatever came of it" {
+@test "FIFO_TRIES counts the tries that failed or ended with a death, and this one" {
     fifo-send jobs x
     run -3 within fifo-recv -q jobs sh -c 'exit 3'
     # shellcheck disable=SC2016
@@ -43,11 +43,34 @@ jobs $(cat sender.pid) 1"
     # shellcheck disable=SC2016
     run -137 within fifo-recv -q jobs sh -c 'kill -KILL $PPID'
     # shellcheck disable=SC2016
-    run -0 within fifo-recv --keep jobs sh -c 'echo $FIFO_TRIES'
-    assert_output 4
-    # shellcheck disable=SC2016
     run -0 within fifo-recv jobs sh -c 'echo $FIFO_TRIES'
-    assert_output 5
+    assert_output 4
+}
+
+# tries N: COMMAND is told of N tries.
+tries() {
+    # shellcheck disable=SC2016
+    run -0 within fifo-recv --keep jobs sh -c 'echo $FIFO_TRIES'
+    assert_output "$1"
+}
+
+@test "what is not the fault of the message is no try" {
+    fifo-send jobs x y
+    tries 1
+    run -127 within fifo-recv -q jobs ./missing
+    touch plain
+    run -126 within fifo-recv -q jobs ./plain
+    run -5 within fifo-recv -q -s 7 jobs true
+    run -2 within sh -c 'fifo-recv -q -c 2 jobs >/dev/full'
+    tries 1
+    start worker fifo-recv jobs sleep 100
+    wait_until pgrep -P "$(cat worker.pid)" -x sleep
+    kill "$(cat worker.pid)"
+    ended_with 143 worker
+    tries 1
+    run -124 within fifo-recv -q -t 100ms jobs sleep 100
+    tries 2
+    tries 2
 }
 
 @test "at a FIFO tries are not counted, and --max-tries is refused" {
@@ -211,8 +234,25 @@ three"
     refused 2 "is for a COMMAND" fifo-recv --max-tries=1 --dead=dead --keep jobs false
     refused 2 "takes a whole number" fifo-recv --max-tries=0 --dead=dead jobs false
     fifo-send dead full
-    run -1 --separate-stderr within fifo-recv -n --max-tries=1 --dead=dead jobs false
-    one_line "'dead': full"
+    # COMMAND has been run: its status counts, and the next receiver finds the message before it runs anything.
+    run -7 on_stderr fifo-recv -n --max-tries=1 --dead=dead jobs sh -c 'exit 7'
+    assert_output "fifo-recv: 'dead': full
+fifo-recv: 'jobs': COMMAND failed; the message stays in the mailbox"
+    refused 1 "'dead': full" fifo-recv -n --max-tries=1 --dead=dead jobs echo ran
+    run -0 within fifo-recv --peek jobs
+    assert_output one
+    run -0 within fifo-recv dead
+    fifo-send jobs two
+    run -0 --separate-stderr within fifo-recv --max-tries=1 --dead=dead jobs cat
+    assert_output two
+    one_line "moved to the dead-letter mailbox after 1 try"
+}
+
+@test "the mailbox itself is no dead-letter mailbox" {
+    fifo-send jobs one
+    ln -s jobs other
+    refused 2 "'other': is the mailbox itself" fifo-recv --max-tries=1 --dead=other jobs false
+    refused 2 "'jobs': is the mailbox itself" fifo-recv --max-tries=1 --dead=jobs jobs false
     left one
 }
 
