@@ -117,7 +117,7 @@ fifo-send: 'box': full"
     seq 5 >numbers
     for options in '-t 200ms' '-l -t 200ms'; do
         # shellcheck disable=SC2086 # several
-        run -124 timeout 10 strace -o trace -e inject=read,readv,preadv2:delay_exit=300000:when=1 \
+        run -124 timeout 10 strace -o trace -P "$PWD/numbers" -e inject=read,readv,preadv2:delay_exit=300000:when=1 \
             fifo-send $options box <numbers
         refused 1 empty fifo-recv -n box
     done

@@ -51,9 +51,7 @@ SIZES=(0 1 3 4 8 9 16 17 33 65 97 128 129 240 241 1024 1025 5000)
     for size in "${SIZES[@]}"; do
         within fifo-send box <"$(content "$size")"
     done
-    for size in "${SIZES[@]}"; do
-        peer take box | cmp - "$size.sent"
-    done
+    peer take box "${#SIZES[@]}" | cmp - <(cat "${SIZES[@]/%/.sent}")
     run -1 within fifo-recv -q -n box
     run -0 peer counts box
     assert_output "${#SIZES[@]} ${#SIZES[@]} 0"
@@ -201,6 +199,16 @@ z"
     assert_output four
 }
 
+@test "another program that takes and stays wakes who waits for room" {
+    fifo-make -b 1 box
+    fifo-send box one
+    start sender fifo-send box two
+    waits sender
+    run -0 peer take box 2
+    assert_output $'one\ntwo'
+    ended_with 0 sender
+}
+
 @test "--sync: each writes down what is on disk" {
     fifo-make -b unbounded --sync box
     echo x >x
@@ -223,6 +231,8 @@ z"
         peer store box x x
         within fifo-recv -c 2 box | cmp - <(cat x x)
         assert_equal "$(stat -c %s box/queue)" 64
+        run -0 peer counts box # which finds the log and the ledger in order
+        assert_output "$((round * 3 - 1)) $((round * 3 - 1)) 0"
         fifo-send box <x
         peer take box | cmp - x
         assert_equal "$(stat -c %s box/queue)" 64

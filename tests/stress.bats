@@ -10,7 +10,7 @@ judge() {
 @test "senders with random deadlines, receivers that are killed and a raw echo loop leave a sound history" {
     DEADLINE=240
     # Shortened; `make stress` runs it at full length.
-    export MESSAGES=140
+    export MESSAGES=100
     within "$BATS_TEST_DIRNAME/stress/history.bash" >judgement 2>noise || {
         cat judgement noise
         false

@@ -2,7 +2,7 @@
 commands: what it says is enough.
 
     peer.py store BOX FILE...   stores each file as a message, all or none; 1: not room for so many
-    peer.py take BOX            prints the oldest message that nobody has leased, and takes it; waits for it
+    peer.py take BOX [COUNT]    prints the oldest message that nobody has leased, and takes it; waits for it
     peer.py hold BOX            the same, but before it takes it, it reads a line: `take`, or it gives it back
     peer.py counts BOX          prints: stored, taken, synced
 
@@ -239,8 +239,7 @@ class Mailbox:
         lock(self.bells["ready"], fcntl.F_UNLCK, at, end - at)
 
 
-def receive(box, hold):
-    mailbox = Mailbox(box, ["ready", "space"])
+def receive(mailbox, hold):
     at, end, content = mailbox.lease() or mailbox.wait("ready", mailbox.lease)
     sys.stdout.buffer.write(content)
     sys.stdout.flush()
@@ -263,7 +262,9 @@ def main(verb, box, *files):
         stored, taken = mailbox.check(True)
         print(stored[1], taken[1], mailbox.part(SYNCED)[0])
     else:
-        receive(box, verb == "hold")
+        mailbox = Mailbox(box, ["ready", "space"])
+        for _ in range(int(files[0]) if files else 1):
+            receive(mailbox, verb == "hold")
 
 
 main(*sys.argv[1:])

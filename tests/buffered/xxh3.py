@@ -104,7 +104,8 @@ def any_size(data, seed):
     secret = struct.pack("<24Q", *((pair + (-seed if i % 2 else seed)) & WORD for i, pair in enumerate(pairs)))
     sums = [PRIME32[2], *PRIME64[:4], PRIME32[1], PRIME64[4], PRIME32[0]]
     for stripe in range((size - 1) // 64):
-        accumulate(sums, struct.unpack_from("<8Q", data, 64 * stripe), struct.unpack_from("<8Q", secret, stripe % 16 * 8))
+        keys = struct.unpack_from("<8Q", secret, stripe % 16 * 8)
+        accumulate(sums, struct.unpack_from("<8Q", data, 64 * stripe), keys)
         if stripe % 16 == 15:
             for i, key in enumerate(struct.unpack_from("<8Q", secret, 128)):
                 sums[i] = (sums[i] ^ sums[i] >> 47 ^ key) * PRIME32[0] & WORD
