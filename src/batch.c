@@ -19,7 +19,8 @@ bool batch_add(struct batch *batch, const struct outgoing *message)
 {
     static pid_t self;
 
-    if (message->content == NULL || message->length > PIPE_BUF || !has_buffers(batch)) {
+    if (message->content == NULL || message->back != NULL || message->length > PIPE_BUF ||
+        !has_buffers(batch)) {
         return false;
     }
     bool line = message->bare || message_is_line(message->content, message->length);
@@ -35,7 +36,7 @@ bool batch_add(struct batch *batch, const struct outgoing *message)
         memcpy(batch->bytes + start, message->content, length);
     } else {
         self = self == 0 ? getpid() : self;
-        message_put_record(batch->bytes + start, message->content, message->length, self);
+        message_put_record(batch->bytes + start, message->content, message->length, self, NULL);
     }
     batch->unit = message->bare ? message->length : 0;
     batch->ends[batch->count++] = (uint32_t)(start + length);

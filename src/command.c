@@ -48,15 +48,20 @@ static void set_number(const char *name, long long number)
     }
 }
 
-static void set_environment(const struct message *message, const char *mailbox)
+static void set_environment(const struct command *command, const struct message *message)
 {
-    setenv("FIFO_MAILBOX", mailbox, 1);
+    setenv("FIFO_MAILBOX", command->mailbox, 1);
+    if (command->reply != NULL) {
+        setenv("FIFO_REPLY", command->reply, 1);
+    } else {
+        unsetenv("FIFO_REPLY");
+    }
     set_number("FIFO_SENDER", message->sender);
     set_number("FIFO_TRIES", message->tries);
 }
 
 /* In the child: becomes COMMAND, or tells the parent through `report` why not. */
-_Noreturn static void become(char *const argv[], int input, int report, pid_t parent)
+_Noreturn static void become(const struct command *command, int input, int report, pid_t parent)
 {
     /* Who kills us hands the message to the next receiver, and should not have two at work on it. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -64,15 +69,18 @@ _Noreturn static void become(char *const argv[], int input, int report, pid_t pa
         _exit(STATUS_CANNOT_RUN); /* too late for that: it has happened */
     }
     dup2(input, STDIN_FILENO);
+    if (command->output != -1) {
+        dup2(command->output, STDOUT_FILENO);
+    }
     sigprocmask(SIG_SETMASK, wait_entry_mask(), NULL);
-    execvp(argv[0], argv);
+    execvp(command->argv[0], command->argv);
     int error = errno;
     (void)!write(report, &error, sizeof error);
     _exit(STATUS_CANNOT_RUN);
 }
 
 /* Starts COMMAND. Returns its pid, or -1 and errno; *failed is errno of the exec, 0 if it succeeded. */
-static pid_t start(char *const argv[], int input, int *failed)
+static pid_t start(const struct command *command, int input, int *failed)
 {
     int report[2];
 
@@ -83,7 +91,7 @@ static pid_t start(char *const argv[], int input, int *failed)
     pid_t self = getpid();
     pid_t child = fork();
     if (child == 0) {
-        become(argv, input, report[1], self);
+        become(command, input, report[1], self);
     }
     int error = errno;
     close(report[1]);
@@ -126,8 +134,7 @@ static int wait_for(pid_t child, deadline until, bool *late)
     }
 }
 
-struct verdict command_run(char *const argv[], const struct message *message, const char *mailbox,
-                           deadline until)
+struct verdict command_run(const struct command *command, const struct message *message)
 {
     bool late = false;
     int failed;
@@ -137,14 +144,14 @@ struct verdict command_run(char *const argv[], const struct message *message, co
         return verdict_errno("cannot keep the message for COMMAND", errno);
     }
     signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would hide the exit status */
-    set_environment(message, mailbox);
-    pid_t child = start(argv, input, &failed);
+    set_environment(command, message);
+    pid_t child = start(command, input, &failed);
     int error = errno;
     close(input);
     if (child == -1) {
         return verdict_errno("cannot make a process for COMMAND", error);
     }
-    int status = wait_for(child, until, &late);
+    int status = wait_for(child, command->until, &late);
     if (failed != 0) {
         return (struct verdict){failed == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN, failed,
                                 "cannot run it"};

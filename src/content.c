@@ -8,15 +8,26 @@
 
 struct queue_message content_message(const struct record *record, const unsigned char *content)
 {
-    return (struct queue_message){
+    bool addressed = (record->flags & QUEUE_ADDRESSED) && record->length >= RETURN_ADDRESS_BYTES;
+    struct queue_message message = {
         .content = content,
         .length = (size_t)record->length,
         .sequence = record->sequence,
         .time = record->time,
         .sender = record->sender,
-        .flags = record->flags,
         .tries = record->tries + 1,
     };
+    if (addressed) {
+        message.back = message_get_address(content);
+        message.content += RETURN_ADDRESS_BYTES;
+        message.length -= RETURN_ADDRESS_BYTES;
+    }
+    return message;
+}
+
+bool queue_room_to_look(struct queue *queue)
+{
+    return queue->window.bytes != NULL || (queue->window.bytes = malloc(RECORD_WINDOW)) != NULL;
 }
 
 /* Reads content that the window does not hold. NULL and errno; EBADMSG if it is cut off. */
@@ -73,7 +84,7 @@ const unsigned char *content_read(struct queue *queue, uint64_t at, const struct
 
 bool content_room(struct queue *queue, size_t most)
 {
-    if (queue->window.bytes == NULL && (queue->window.bytes = malloc(RECORD_WINDOW)) == NULL) {
+    if (!queue_room_to_look(queue)) {
         return false;
     }
     if (queue->room < most) {

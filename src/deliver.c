@@ -220,6 +220,9 @@ static struct verdict await(struct sender *sender, struct flight *flight)
     }
     enum wake wake = doze(sender, deadline_sooner(until, deadline_in(PROMPT)), &look);
     for (;;) {
+        if (sender->attend != NULL && sender->attend(sender->attending)) {
+            return conclude(sender, flight, verdict(STATUS_UNCERTAIN, "its receiver has failed"));
+        }
         if (wake != WAKE_SIGNAL && withdraw_is_taken(sender)) {
             return verdict_done();
         }

@@ -90,6 +90,33 @@ static struct verdict store_one(struct queue *queue, struct outgoing *message, s
     return v;
 }
 
+struct verdict deposit_one(struct queue *queue, struct outgoing *message, unsigned long *stored)
+{
+    size_t length = RETURN_ADDRESS_BYTES + message->length;
+    const bool is_big = message->content == NULL;
+    const void *content = is_big ? reference_reread(&message->big) : message->content;
+    struct queue_item item = {.length = length, .flags = QUEUE_ADDRESSED};
+    unsigned char *copy = content == NULL && message->length > 0 ? NULL : malloc(length);
+    struct verdict v = verdict_errno("cannot read the message again", errno);
+    size_t done = 0;
+
+    if (copy != NULL) {
+        message_put_address(copy, message->back);
+        if (message->length > 0) {
+            memcpy(copy + RETURN_ADDRESS_BYTES, content, message->length);
+        }
+        item.content = copy;
+        v = queue_store(queue, &item, 1, &done);
+    }
+    *stored += done;
+    if (is_big) {
+        reference_unmap(content, message->length);
+    }
+    reference_drop(&message->big);
+    free(copy);
+    return v;
+}
+
 static uint64_t length_of(const struct pile *pile, size_t count)
 {
     uint64_t length = 0;

@@ -22,4 +22,10 @@
 struct verdict deposit(struct queue *queue, const char *path, struct input *input, struct progress *progress,
                        unsigned long *stored);
 
+/*
+ * Stores one message on its own, with the return address that it has; *stored grows by one if that succeeds.
+ * Its memfd is closed in any case.
+ */
+struct verdict deposit_one(struct queue *queue, struct outgoing *message, unsigned long *stored);
+
 #endif

@@ -11,7 +11,7 @@
 
 #define DEFAULT_MAX_SIZE ((size_t)1 << 30)
 
-enum { KEY_PEEK = 256, KEY_KEEP, KEY_MAX_SIZE, KEY_MAX_TRIES, KEY_DEAD };
+enum { KEY_PEEK = 256, KEY_KEEP, KEY_MAX_SIZE, KEY_MAX_TRIES, KEY_DEAD, KEY_NAME };
 
 static const struct argp_option table[] = {
     {"count", 'c', "N", 0, "Receive N messages", 0},
@@ -26,6 +26,7 @@ static const struct argp_option table[] = {
     {"max-tries", KEY_MAX_TRIES, "N", 0, "Buffered: after N tries, move a message to the mailbox of --dead",
      0},
     {"dead", KEY_DEAD, "MAILBOX", 0, "Buffered: where messages go that --max-tries gives up", 0},
+    {"name", KEY_NAME, "NAME", 0, "What receipts call this receiver", 0},
     {0},
 };
 
@@ -100,6 +101,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_MAX_TRIES:
         options->max_tries = cli_count("--max-tries", argument, UINT32_MAX);
+        return 0;
+    case KEY_NAME:
+        options->name = argument;
         return 0;
     case KEY_DEAD:
         options->dead = argument;

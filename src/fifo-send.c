@@ -7,12 +7,15 @@
 #include "input.h"
 #include "mailbox.h"
 #include "outflow.h"
+#include "output.h"
+#include "request.h"
 #include "sender.h"
 #include "wait.h"
 
 #include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 struct options {
@@ -23,10 +26,13 @@ struct options {
     size_t size;
     bool no_newline;
     bool exclusive;
+    uint32_t wants; /* a receipt, or a reply */
     const char *mailbox;
     char **messages;
     int count;
 };
+
+enum { KEY_RECEIPT = 256 };
 
 static const struct argp_option table[] = {
     {"lines", 'l', NULL, 0, "Each line of standard input is a message", 0},
@@ -35,6 +41,9 @@ static const struct argp_option table[] = {
     {"raw", 'R', NULL, 0, "No messages: the bytes of standard input as they come, to its end", 0},
     {"no-newline", 'N', NULL, 0, "Leave out the newline at the end of each message", 0},
     {"exclusive", 'x', NULL, 0, "Keep other senders out until all messages are sent", 0},
+    {"request", 'r', NULL, 0, "Wait for a reply to each message, and print it", 0},
+    {"receipt", KEY_RECEIPT, NULL, 0,
+     "Print who took each message: pid, uid, name, and the seconds it waited", 0},
     {0},
 };
 
@@ -54,6 +63,12 @@ static void check(const struct options *options)
     }
     if (options->cuts > 0 && options->count > 0) {
         cli_usage("-l, -0, -s and -R are for standard input, and exclude MESSAGE");
+    }
+    if (options->wants == (WANTS_RECEIPT | WANTS_REPLY)) {
+        cli_usage("-r and --receipt exclude each other");
+    }
+    if (options->wants != 0 && (options->raw || options->cut == CUT_SIZE)) {
+        cli_usage("-r and --receipt need messages of their own form: not -R, nor -s");
     }
     if (options->no_newline && options->count == 0 && options->cut != CUT_LINES && options->cut != CUT_NULL) {
         cli_usage("-N goes with MESSAGE, -l or -0: all else is sent byte for byte");
@@ -84,6 +99,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case 'x':
         options->exclusive = true;
+        return 0;
+    case 'r':
+        options->wants |= WANTS_REPLY;
+        return 0;
+    case KEY_RECEIPT:
+        options->wants |= WANTS_RECEIPT;
         return 0;
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &options->common;
@@ -122,6 +143,7 @@ struct stock {
     struct verdict verdict;
     struct outgoing message;
     bool pending; /* there is such a message */
+    struct request *request;
 };
 
 /*
@@ -138,7 +160,7 @@ static struct verdict fill(struct stock *stock, struct batch *batch)
             v = input_next(stock->input, &stock->message, &stock->pending);
         }
         if (v.status != STATUS_DONE || !stock->pending || stock->options->cuts == 0 ||
-            !batch_add(batch, &stock->message)) {
+            stock->options->wants != 0 || !batch_add(batch, &stock->message)) {
             return v;
         }
         stock->pending = false;
@@ -171,8 +193,56 @@ static struct verdict next(struct stock *stock)
     return fill(stock, &stock->batch[stock->current]);
 }
 
+/* Under --receipt, prints who took the message, which has waited since `start`. */
+static struct verdict print_receipt(const struct options *options, const struct request *request,
+                                    const struct timespec *start)
+{
+    char text[NOTICE_NAME + 80];
+    struct output output = {.fd = STDOUT_FILENO, .until = options->common.until};
+    struct timespec now;
+
+    if (!(options->wants & WANTS_RECEIPT)) {
+        return verdict_done();
+    }
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long long waited = (now.tv_sec - start->tv_sec) * 1000000LL + (now.tv_nsec - start->tv_nsec) / 1000;
+    int length = request->noticed ? snprintf(text, sizeof text, "%" PRIu32 " %" PRIu32 " %s ",
+                                             request->notice.pid, request->notice.uid, request->notice.name)
+                                  : snprintf(text, sizeof text, "- - - ");
+    length += snprintf(text + length, sizeof text - (size_t)length, "%lld.%06lld\n", waited / 1000000,
+                       waited % 1000000);
+    struct verdict v = output_add(&output, text, (size_t)length);
+    v = v.status == STATUS_DONE ? output_flush(&output) : v;
+    if (v.status == STATUS_ERROR) {
+        v.reason = "the message was taken, but the receipt cannot be written to standard output";
+    }
+    return v;
+}
+
+/* Sends the message and waits for the reply, or the receipt. */
+static struct verdict ask(struct options *options, struct sender *sender, struct stock *stock)
+{
+    struct request *request = stock->request;
+    struct timespec start;
+
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    struct verdict v = request_begin(request, options->mailbox);
+    if (v.status == STATUS_DONE) {
+        stock->message.back = &request->address;
+        v = deliver(sender, &stock->message);
+        if (v.status == STATUS_DONE) {
+            sender_release(sender);
+            v = request_await(request);
+        } else if (v.status == STATUS_UNCERTAIN && request_attend(request)) {
+            v = request_failed(request);
+        }
+    }
+    return v.status == STATUS_DONE ? print_receipt(options, request, &start) : v;
+}
+
 /* Sends the batch or, if there is none, the message. *sent grows by what has been taken. */
-static struct verdict send_stock(struct sender *sender, struct stock *stock, unsigned long *sent)
+static struct verdict send_stock(struct options *options, struct sender *sender, struct stock *stock,
+                                 unsigned long *sent)
 {
     struct batch *batch = &stock->batch[stock->current];
     size_t taken = 1;
@@ -181,7 +251,7 @@ static struct verdict send_stock(struct sender *sender, struct stock *stock, uns
     if (batch->count > 0) {
         v = deliver_batch(sender, batch, &taken);
     } else {
-        v = deliver(sender, &stock->message);
+        v = options->wants == 0 ? deliver(sender, &stock->message) : ask(options, sender, stock);
         taken = v.status == STATUS_DONE ? 1 : 0;
         progress_add(sender->progress, stock->message.length, taken);
         reference_drop(&stock->message.big);
@@ -203,7 +273,7 @@ static struct verdict send_all(struct options *options, struct sender *sender, s
             v = sender_open(sender, options->mailbox);
         }
         if (there && v.status == STATUS_DONE) {
-            v = send_stock(sender, stock, &sent);
+            v = send_stock(options, sender, stock, &sent);
         }
         if (v.status != STATUS_DONE || !there) {
             cli_tell(&options->common, options->mailbox, "%lu taken%s", sent,
@@ -250,6 +320,49 @@ static struct input make_input(const struct options *options)
     };
 }
 
+static struct request make_request(const struct options *options)
+{
+    return (struct request){
+        .wants = options->wants,
+        .until = options->common.until,
+        .nonblock = options->common.nonblock,
+        .output = STDOUT_FILENO,
+    };
+}
+
+/* To a buffered mailbox, with a return address: message after message, each waited for. */
+static struct verdict ask_queue(struct options *options, struct queue *queue, struct input *input,
+                                unsigned long *stored)
+{
+    struct request request = make_request(options);
+    struct outgoing message;
+    struct timespec start;
+    bool there = true;
+    struct verdict v = queue_open(queue, options->mailbox, QUEUE_SENDER);
+
+    for (*stored = 0; v.status == STATUS_DONE && there;) {
+        v = input_next(input, &message, &there);
+        if (v.status != STATUS_DONE || !there) {
+            break;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        v = request_begin(&request, options->mailbox);
+        if (v.status == STATUS_DONE) {
+            message.back = &request.address;
+            v = deposit_one(queue, &message, stored);
+        } else {
+            reference_drop(&message.big);
+        }
+        if (v.status == STATUS_DONE) {
+            const struct place place = queue->last;
+            v = request_await_stored(&request, queue, &place);
+        }
+        v = v.status == STATUS_DONE ? print_receipt(options, &request, &start) : v;
+    }
+    request_end(&request);
+    return v;
+}
+
 /* To a buffered mailbox. */
 static struct verdict run_queue(struct options *options)
 {
@@ -260,7 +373,9 @@ static struct verdict run_queue(struct options *options)
     };
     struct input input = make_input(options);
     unsigned long stored;
-    struct verdict v = deposit(&queue, options->mailbox, &input, &options->common.progress, &stored);
+    struct verdict v = options->wants != 0
+                           ? ask_queue(options, &queue, &input, &stored)
+                           : deposit(&queue, options->mailbox, &input, &options->common.progress, &stored);
 
     cli_tell(&options->common, options->mailbox, "%lu stored%s", stored,
              v.status == STATUS_DONE ? "" : " before the one that failed");
@@ -271,7 +386,8 @@ static struct verdict run_queue(struct options *options)
 static struct verdict run_link(struct options *options, const struct mailbox *box)
 {
     struct input input = make_input(options);
-    struct stock stock = {.options = options, .input = &input};
+    struct request request = make_request(options);
+    struct stock stock = {.options = options, .input = &input, .request = &request};
     struct sender sender = {
         .until = options->common.until,
         .nonblock = options->common.nonblock,
@@ -279,15 +395,20 @@ static struct verdict run_link(struct options *options, const struct mailbox *bo
         .progress = &options->common.progress,
         .meanwhile = fill_other,
         .context = &stock,
+        .attend = options->wants == 0 ? NULL : request_attend,
+        .attending = &request,
     };
 
     if (options->count > 0) {
         sender.box = *box; /* standard input may take a while, and the mailbox may be another one by then */
     }
-    return options->cut == CUT_SIZE && options->size > PIPE_BUF
-               ? verdict(STATUS_REFUSED,
-                         "a message of fixed size has at most 4096 bytes here: more is not written at once")
-               : send_all(options, &sender, &stock);
+    struct verdict v =
+        options->cut == CUT_SIZE && options->size > PIPE_BUF
+            ? verdict(STATUS_REFUSED,
+                      "a message of fixed size has at most 4096 bytes here: more is not written at once")
+            : send_all(options, &sender, &stock);
+    request_end(&request);
+    return v;
 }
 
 static struct verdict run(struct options *options)

@@ -42,7 +42,10 @@ static int refer(struct outgoing *message)
 /* Whether a receiver will be able to open a reference: it is the owner of the FIFO, as far as we can see. */
 static bool may_refer(const struct sender *sender)
 {
-    return sender->box.anonymous || sender->box.owner == 0 || sender->box.owner == (uid_t)getauxval(AT_EUID);
+    const struct mailbox *box = &sender->box;
+    bool ours = box->owner == (uid_t)getauxval(AT_EUID);
+
+    return box->reply ? ours : ours || box->anonymous || box->owner == 0;
 }
 
 struct verdict framing_make(struct sender *sender, struct outgoing *message, size_t count, enum tail tail)
@@ -54,16 +57,16 @@ struct verdict framing_make(struct sender *sender, struct outgoing *message, siz
         message_put_line(&sender->frame, message->content, message->length);
         return verdict_done();
     }
-    if (sender->hand && tail == TAIL_CLEAN && count <= FRAMING_BACKLOG && in_memory &&
-        message_is_line(message->content, message->length)) {
+    if (message->back == NULL && sender->hand && tail == TAIL_CLEAN && count <= FRAMING_BACKLOG &&
+        in_memory && message_is_line(message->content, message->length)) {
         message_put_line(&sender->frame, message->content, message->length);
         return verdict_done();
     }
     /* Behind others' bytes only a reference can always be taken back. */
-    if (in_memory && message->length <= MESSAGE_RECORD_MAX &&
+    if (in_memory && message->length <= message_record_most(message->back) &&
         (count == 0 || !may_refer(sender) || !sender->readable)) {
-        sender->frame.length =
-            message_put_record(sender->frame.bytes, message->content, message->length, getpid());
+        sender->frame.length = message_put_record(sender->frame.bytes, message->content, message->length,
+                                                  getpid(), message->back);
         return verdict_done();
     }
     if (!may_refer(sender)) {
@@ -74,6 +77,6 @@ struct verdict framing_make(struct sender *sender, struct outgoing *message, siz
         return verdict_errno("cannot keep the message", errno);
     }
     message->referred = true;
-    message_put_reference(&sender->frame, &message->big.reference, getpid());
+    message_put_reference(&sender->frame, &message->big.reference, getpid(), message->back);
     return verdict_done();
 }

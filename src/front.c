@@ -186,6 +186,13 @@ static enum step find_unfinished(struct receiver *receiver, struct message *mess
     return v->status == STATUS_DONE ? STEP_AGAIN : STEP_END;
 }
 
+static enum step skip_damaged(struct receiver *receiver, const struct message *message, struct verdict *v)
+{
+    consume_nothing(receiver->fd, message->frame);
+    *v = verdict(STATUS_REFUSED, "skipped a damaged message");
+    return STEP_END;
+}
+
 enum step front_find(struct receiver *receiver, struct message *message, struct verdict *v)
 {
     struct peek *peek = &receiver->peek;
@@ -209,6 +216,9 @@ enum step front_find(struct receiver *receiver, struct message *message, struct 
         if (message->form == FORM_REFERENCE) {
             return follow(receiver, message, v);
         }
+        if (message->form == FORM_NOTICE && !receiver->notices) {
+            return skip_damaged(receiver, message, v);
+        }
         if (message->length <= receiver->max_size) {
             return STEP_MESSAGE;
         }
@@ -216,9 +226,7 @@ enum step front_find(struct receiver *receiver, struct message *message, struct 
     case FOUND_UNFINISHED:
         return find_unfinished(receiver, message, v);
     case FOUND_DAMAGED:
-        consume_nothing(receiver->fd, message->frame);
-        *v = verdict(STATUS_REFUSED, "skipped a damaged message");
-        return STEP_END;
+        return skip_damaged(receiver, message, v);
     case FOUND_NEWER:
         message->frame = 0;
         *v = verdict(STATUS_ERROR, "the message has a format of a newer version; it stays in the mailbox");

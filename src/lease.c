@@ -124,6 +124,9 @@ bool lease_finish(struct queue *queue, uint64_t start, uint64_t end, uint64_t co
     const struct taken before = *taken;
 
     window_forget(&queue->window);
+    if (start == taken->fresh) {
+        taken->fresh = end; /* it never was leased, and never will be */
+    }
     advance(queue);
     if (start == taken->head) {
         if (taken->head - taken->punched >= PUNCH) {

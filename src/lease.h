@@ -35,8 +35,8 @@ uint64_t lease_end(const struct queue *queue, uint64_t start, uint64_t end);
 uint64_t lease_oldest(struct queue *queue, bool *damaged);
 
 /*
- * What lies from `start` to `end`, `count` messages, is done: marks it and moves the head on. TAKE is held.
- * False and errno: nothing has changed.
+ * What lies from `start` to `end`, `count` messages, is done, and was leased, or is one that never was: marks
+ * it and moves the head on. TAKE is held. False and errno: nothing has changed.
  */
 bool lease_finish(struct queue *queue, uint64_t start, uint64_t end, uint64_t count);
 

@@ -2,6 +2,7 @@
 
 #include "descriptor.h"
 #include "queue.h"
+#include "reply.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -67,13 +68,19 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
 {
     struct stat file;
 
-    if (stat(path, &file) == -1) {
-        return errno == ENOENT ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
-                               : not_found(errno);
+    /* A name that a request leads to, and with it a hostile one, leads nowhere else. */
+    bool is_address = reply_is_name(path);
+    if ((is_address ? lstat : stat)(path, &file) == -1) {
+        return errno == ENOENT && is_address ? verdict(STATUS_GONE, "nobody waits for this reply any more")
+               : errno == ENOENT             ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
+                                             : not_found(errno);
     }
     bool buffered = S_ISDIR(file.st_mode) && queue_is_mailbox(path);
     if (!S_ISFIFO(file.st_mode) && !buffered) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
+    }
+    if (is_address && !reply_is_fifo(file.st_mode)) {
+        return verdict(STATUS_GONE, "is not where somebody waits for a reply");
     }
     if (!buffered && queue_is_bell(path)) {
         return verdict(STATUS_GONE, part_of);
@@ -90,6 +97,8 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
                        "belongs to another user, in a sticky directory that anyone can write to; refused: "
                        "use a mailbox in a directory of your own");
     }
+    box->reply = !buffered && reply_is_fifo(file.st_mode);
+    box->anonymous |= box->reply;
     return verdict_done();
 }
 

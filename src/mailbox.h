@@ -20,7 +20,9 @@ struct mailbox {
     struct identity id;
     uid_t owner;
     bool buffered;  /* a directory, for queue.h; otherwise a FIFO */
-    bool anonymous; /* a pipe without a name of its own: /dev/fd/N, a process substitution */
+    bool anonymous; /* whose readers are all there are: a pipe without a name of its own (/dev/fd/N, a process
+                       substitution), or that which follows */
+    bool reply;     /* where one who asked waits for the answer, see reply.h */
 };
 
 /*

@@ -18,14 +18,20 @@
  *   8  pid namespace     8 bytes
  *  16  descriptor        4 bytes
  *  20  id               16 bytes
+ * A header of 40 bytes or more has a return address behind its first 16:
+ *   0  token            16 bytes
+ *  16  wants             4 bytes: 1 receipt, 2 reply
+ *  20  0                 4 bytes
  */
 static const unsigned char mark[] = {0xFF, 'f', 'm'};
 #define VERSION        1
 #define TYPE_RECORD    'R'
 #define TYPE_REFERENCE 'M'
+#define TYPE_NOTICE    'N'
+#define ADDRESSED      (MESSAGE_HEADER + RETURN_ADDRESS_BYTES)
 #define REFERENCE_BODY (20 + MESSAGE_ID)
 
-static_assert(MESSAGE_HEADER + REFERENCE_BODY <= PIPE_BUF, "a reference fits into one atomic write");
+static_assert(ADDRESSED + REFERENCE_BODY <= PIPE_BUF, "a reference fits into one atomic write");
 
 static void put(unsigned char *at, uint64_t value, int bytes)
 {
@@ -63,33 +69,72 @@ void message_put_line(struct frame *frame, const void *content, size_t length)
     frame->length = length;
 }
 
-/* Puts a header in front of a body of `body` bytes. Returns the length of both. */
-static size_t put_header(unsigned char *at, char type, size_t body, pid_t sender)
+void message_put_address(unsigned char *at, const struct return_address *back)
 {
+    memset(at, 0, RETURN_ADDRESS_BYTES);
+    memcpy(at, back->token, MESSAGE_TOKEN);
+    put(at + MESSAGE_TOKEN, back->wants, 4);
+}
+
+struct return_address message_get_address(const unsigned char *at)
+{
+    struct return_address back = {.wants = (uint32_t)get(at + MESSAGE_TOKEN, 4)};
+
+    memcpy(back.token, at, MESSAGE_TOKEN);
+    return back;
+}
+
+static size_t header_length(const struct return_address *back)
+{
+    return back == NULL || back->wants == 0 ? MESSAGE_HEADER : ADDRESSED;
+}
+
+/* Puts a header in front of a body of `body` bytes. Returns the length of both. */
+static size_t put_header(unsigned char *at, char type, size_t body, pid_t sender,
+                         const struct return_address *back)
+{
+    size_t length = header_length(back);
+
     memset(at, 0, MESSAGE_HEADER);
     memcpy(at, mark, sizeof mark);
     at[3] = VERSION;
     at[4] = (unsigned char)type;
-    put(at + 6, MESSAGE_HEADER, 2);
-    put(at + 8, MESSAGE_HEADER + body, 2);
+    put(at + 6, length, 2);
+    put(at + 8, length + body, 2);
     put(at + 12, (uint64_t)sender, 4);
-    return MESSAGE_HEADER + body;
-}
-
-size_t message_put_record(unsigned char *at, const void *content, size_t length, pid_t sender)
-{
-    assert(length <= MESSAGE_RECORD_MAX);
-    if (length > 0) {
-        memcpy(at + MESSAGE_HEADER, content, length);
+    if (length > MESSAGE_HEADER) {
+        message_put_address(at + MESSAGE_HEADER, back);
     }
-    return put_header(at, TYPE_RECORD, length, sender);
+    return length + body;
 }
 
-void message_put_reference(struct frame *frame, const struct reference *reference, pid_t sender)
+size_t message_record_most(const struct return_address *back)
 {
-    unsigned char *body = frame->bytes + MESSAGE_HEADER;
+    return PIPE_BUF - header_length(back);
+}
 
-    frame->length = put_header(frame->bytes, TYPE_REFERENCE, REFERENCE_BODY, sender);
+size_t message_put_record(unsigned char *at, const void *content, size_t length, pid_t sender,
+                          const struct return_address *back)
+{
+    assert(length <= message_record_most(back));
+    if (length > 0) {
+        memcpy(at + header_length(back), content, length);
+    }
+    return put_header(at, TYPE_RECORD, length, sender, back);
+}
+
+void message_put_notice(struct frame *frame, const void *content, size_t length, pid_t sender)
+{
+    memcpy(frame->bytes + MESSAGE_HEADER, content, length);
+    frame->length = put_header(frame->bytes, TYPE_NOTICE, length, sender, NULL);
+}
+
+void message_put_reference(struct frame *frame, const struct reference *reference, pid_t sender,
+                           const struct return_address *back)
+{
+    unsigned char *body = frame->bytes + header_length(back);
+
+    frame->length = put_header(frame->bytes, TYPE_REFERENCE, REFERENCE_BODY, sender, back);
     put(body, reference->length, 8);
     put(body + 8, reference->pid_namespace, 8);
     put(body + 16, reference->fd, 4);
@@ -102,8 +147,11 @@ static bool get_body(const unsigned char *bytes, size_t header, struct message *
     const unsigned char *body = bytes + header;
     size_t length = message->frame - header;
 
-    if (bytes[4] == TYPE_RECORD) {
-        message->form = FORM_RECORD;
+    if (header >= ADDRESSED) {
+        message->back = message_get_address(bytes + MESSAGE_HEADER);
+    }
+    if (bytes[4] == TYPE_RECORD || bytes[4] == TYPE_NOTICE) {
+        message->form = bytes[4] == TYPE_RECORD ? FORM_RECORD : FORM_NOTICE;
         message->content = body;
         message->length = length;
         return true;

@@ -17,6 +17,15 @@
 #define MESSAGE_HEADER     16 /* bytes of a header of version 1 */
 #define MESSAGE_ID         16 /* bytes of a reference's random id */
 #define MESSAGE_RECORD_MAX (PIPE_BUF - MESSAGE_HEADER)
+#define MESSAGE_TOKEN      16 /* bytes of a return address's token */
+
+/* Where the sender waits for what its receiver has to say, see reply.h. */
+struct return_address {
+    uint32_t wants; /* of enum wants; 0: there is no address */
+    unsigned char token[MESSAGE_TOKEN];
+};
+enum wants { WANTS_RECEIPT = 1, WANTS_REPLY = 2 };
+#define RETURN_ADDRESS_BYTES 24 /* of one, where it stands before content or behind a header */
 
 /* Where content that does not fit into a frame lies; see reference.h. */
 struct reference {
@@ -35,6 +44,7 @@ enum form {
     FORM_LINE,      /* the bytes themselves, up to and with their newline */
     FORM_RECORD,    /* a header, then the content */
     FORM_REFERENCE, /* a header, then where the content lies */
+    FORM_NOTICE,    /* a header, then what a receiver says of a message with a return address */
 };
 
 /* A frame that was found. `content` points into the bytes that were searched. */
@@ -44,6 +54,7 @@ struct message {
     size_t length;                /* bytes of content */
     size_t frame;                 /* bytes the frame takes in the FIFO */
     pid_t sender;                 /* who sent it, 0 if the frame does not say */
+    struct return_address back;   /* who waits for an answer */
     uint32_t tries;               /* the how many-th try this is, in a buffered mailbox; 0: not counted */
     struct reference reference;   /* FORM_REFERENCE only */
 };
@@ -68,14 +79,26 @@ size_t message_plain(const void *bytes, size_t length);
 /* Makes a line frame. Only for content that message_is_line() accepts. */
 void message_put_line(struct frame *frame, const void *content, size_t length);
 
-/*
- * Makes a record frame of MESSAGE_HEADER more bytes than `length`, which is at most MESSAGE_RECORD_MAX.
- * Returns its length.
- */
-size_t message_put_record(unsigned char *at, const void *content, size_t length, pid_t sender);
+/* How much content a record frame has room for; `back` may be NULL. */
+size_t message_record_most(const struct return_address *back);
 
-/* Makes a reference frame. */
-void message_put_reference(struct frame *frame, const struct reference *reference, pid_t sender);
+/*
+ * Makes a record frame; `length` is at most message_record_most(). `back` may be NULL. Returns the length of
+ * the frame.
+ */
+size_t message_put_record(unsigned char *at, const void *content, size_t length, pid_t sender,
+                          const struct return_address *back);
+
+/* Makes a reference frame. `back` may be NULL. */
+void message_put_reference(struct frame *frame, const struct reference *reference, pid_t sender,
+                           const struct return_address *back);
+
+/* Makes a notice frame, of at most MESSAGE_RECORD_MAX bytes of content. */
+void message_put_notice(struct frame *frame, const void *content, size_t length, pid_t sender);
+
+/* Writes and reads a return address: RETURN_ADDRESS_BYTES. A read one may want anything, or nothing. */
+void message_put_address(unsigned char *at, const struct return_address *back);
+struct return_address message_get_address(const unsigned char *at);
 
 /*
  * Looks at what `length` bytes from a FIFO start with. `bytes` must begin where a frame begins. `all` says

@@ -18,9 +18,10 @@
 struct outgoing {
     const void *content; /* NULL if it is in `big` alone */
     size_t length;
-    struct reference_writer big; /* big.fd is -1 if unused */
-    bool bare;                   /* -s: the content itself is the frame */
-    bool referred;               /* the frame is a reference to `big`, rather than a line or a record */
+    struct reference_writer big;       /* big.fd is -1 if unused */
+    bool bare;                         /* -s: the content itself is the frame */
+    const struct return_address *back; /* who waits for an answer; NULL: nobody */
+    bool referred;                     /* the frame is a reference to `big`, rather than a line or a record */
 };
 
 #endif

@@ -32,6 +32,7 @@
 #include "bell.h"
 #include "deadline.h"
 #include "ledger.h"
+#include "message.h"
 #include "record.h"
 #include "status.h"
 
@@ -47,6 +48,13 @@
 #define QUEUE_SPACE "space"
 
 enum queue_side { QUEUE_SENDER, QUEUE_RECEIVER, QUEUE_LOOK };
+
+/* Where a message was stored. */
+struct place {
+    uint64_t generation;
+    uint64_t at;
+    uint64_t sequence;
+};
 
 struct queue {
     deadline until;
@@ -73,10 +81,14 @@ struct queue {
     size_t leased;          /* how many of them */
     uint64_t generation;    /* of the log they lie in */
     uint64_t start;         /* where the first of them starts */
+    struct place last;      /* where the last message that was stored lies */
     bool skipped;           /* the last verdict of queue_lease() is about such */
     unsigned char *content; /* of one long message, or what is being put together */
     size_t content_room;
 };
+
+/* Flags of a message: RETURN_ADDRESS_BYTES of a return address (message.h) stand before its content. */
+#define QUEUE_ADDRESSED 1U
 
 /* One message to store. */
 struct queue_item {
@@ -92,8 +104,8 @@ struct queue_message {
     uint64_t sequence;
     uint64_t time; /* when it was stored: nanoseconds of CLOCK_REALTIME */
     uint32_t sender;
-    uint32_t flags;
-    uint32_t tries; /* this one, and those before it that failed or ended with a death */
+    struct return_address back; /* who waits for an answer */
+    uint32_t tries;             /* this one, and those before it that failed or ended with a death */
 };
 
 struct queue_counts {
@@ -155,6 +167,18 @@ void queue_give_back(struct queue *queue, bool tried);
 /* The oldest message that is not done, leased or not. Status 1 if there is none; does not wait. */
 struct verdict queue_peek(struct queue *queue, struct queue_message *message);
 
+/*
+ * What became of a message that this queue has stored, if it is withdrawn now: it is out and nobody has it or
+ * will have it, or it has been taken, or a receiver has it in hand, or that cannot be told, for want of
+ * permission to read. Waits a moment at most.
+ */
+enum fate { FATE_WITHDRAWN, FATE_TAKEN, FATE_IN_HAND, FATE_UNKNOWN };
+enum fate queue_withdraw(struct queue *queue, const struct place *place);
+
+/* Whether a message that this queue has stored is still there, in hand or not; also if that cannot be told.
+ */
+bool queue_holds(struct queue *queue, const struct place *place);
+
 /* Waits until there may be a message: status 0, look again. 1 with nonblock, 124, 3, or a signal. */
 struct verdict queue_wait(struct queue *queue);
 
@@ -209,6 +233,17 @@ struct verdict queue_sleep(struct queue *queue, struct bell *bell, const char *n
 
 /* The size of the log, 0 if that fails. Finds out as well whether it has lost its name: queue->gone. */
 uint64_t queue_size(struct queue *queue);
+
+/*
+ * With TAKE held: gets `.state`, in order, and repairs what is not. False and *v: that failed.
+ */
+bool queue_load(struct queue *queue, struct verdict *v);
+
+/* Whether what was found from `start` to `end` in the log of that generation is still to be found there. */
+bool queue_has_place(const struct queue *queue, uint64_t generation, uint64_t start, uint64_t end);
+
+/* Memory to look at records. False: there is none. */
+bool queue_room_to_look(struct queue *queue);
 
 /* Memory for one long content. NULL: there is none. */
 unsigned char *queue_room(struct queue *queue, size_t length);

@@ -209,7 +209,8 @@ bool receiver_more(const struct receiver *receiver, struct message *message, siz
     size_t next = at + message->frame;
     struct message more = *message;
 
-    if (!receiver->many || message->form == FORM_REFERENCE || message->frame == 0 || next >= peek->length) {
+    if (!receiver->many || message->form == FORM_REFERENCE || message->back.wants != 0 ||
+        message->frame == 0 || next >= peek->length) {
         return false;
     }
     if (receiver->size > 0) {
@@ -217,7 +218,8 @@ bool receiver_more(const struct receiver *receiver, struct message *message, siz
         return peek->length - next >= receiver->size;
     }
     if (message_find(peek->bytes + next, peek->length - next, peek->all, &more) != FOUND_MESSAGE ||
-        more.form == FORM_REFERENCE || more.length > receiver->max_size) {
+        more.form == FORM_REFERENCE || more.form == FORM_NOTICE || more.back.wants != 0 ||
+        more.length > receiver->max_size) {
         return false;
     }
     *message = more;

@@ -28,6 +28,7 @@ struct receiver {
     bool exclusive;  /* keep other receivers out between messages too */
     bool keeps;      /* nothing will be taken: --peek, --keep */
     bool many;       /* receiver_more() will be asked for what else is there */
+    bool notices;    /* notices may come, too, as messages of that form */
     size_t size;     /* -s: every message is so many bytes; 0: framed */
     size_t max_size; /* a message of more bytes is refused */
 
@@ -76,7 +77,8 @@ struct verdict receiver_next(struct receiver *receiver, struct message *message)
 
 /*
  * Steps from *message, which is in hand, to the one behind it that is there already and is in hand as well.
- * False, and *message is unchanged: there is none, or it needs receiver_next(). `at` is where *message
+ * False, and *message is unchanged: there is none, or it needs receiver_next(), as one with a return address
+ * does, and what follows it. `at` is where *message
  * starts: how many bytes the messages before it take in the FIFO.
  */
 bool receiver_more(const struct receiver *receiver, struct message *message, size_t at);

@@ -6,6 +6,7 @@
 #define FIFO_RECEIVING_H
 
 #include "cli.h"
+#include "command.h"
 #include "mailbox.h"
 #include "status.h"
 
@@ -27,6 +28,7 @@ struct receiving {
     bool keep;
     size_t max_tries; /* 0: no limit */
     const char *dead; /* the dead-letter mailbox */
+    const char *name; /* for receipts */
     const char *mailbox;
     char **command;
 };
@@ -37,6 +39,17 @@ static inline size_t receiving_printed(const struct receiving *options, const un
 {
     bool newline = length > 0 && content[length - 1] == '\n';
     return length - (options->null && newline ? 1 : 0);
+}
+
+/* COMMAND, as it is to be run. */
+static inline struct command receiving_command(const struct receiving *options)
+{
+    return (struct command){
+        .argv = options->command,
+        .mailbox = options->mailbox,
+        .output = -1,
+        .until = options->common.until,
+    };
 }
 
 /*

@@ -1,4 +1,4 @@
-#include "command.h"
+#include "answer.h"
 #include "output.h"
 #include "receiver.h"
 #include "receiving.h"
@@ -100,12 +100,18 @@ static struct verdict receive(const struct receiving *options, struct receiver *
 {
     struct message *message = &handful->first;
     struct verdict v = receiver_next(receiver, message);
+    const bool stays = options->peek || options->keep;
+    struct answer answer = {.name = options->name, .fd = -1, .output = -1};
 
+    if (v.status == STATUS_DONE && !stays) {
+        answer_begin(&answer, options->mailbox, &message->back);
+    }
     if (v.status == STATUS_DONE) {
         if (options->command == NULL) {
             v = print(options, receiver, most, handful);
         } else {
-            v = command_run(options->command, message, options->mailbox, options->common.until);
+            struct command command = receiving_command(options);
+            v = answer_run(&answer, &command, message);
             if (v.status == STATUS_DONE) {
                 add_to(handful, message);
             }
@@ -114,10 +120,13 @@ static struct verdict receive(const struct receiving *options, struct receiver *
             v.reason = "failed with a line that was too long for the pipe, and is lost";
         }
     }
-    if (handful->count > 0 && !options->peek && !options->keep) {
+    if (handful->count > 0 && !stays) {
+        /* First, so that a sender that sees its message gone has been told by whom. */
+        answer_taken(&answer, options->command != NULL);
         struct verdict taken = receiver_take(receiver, handful->frames);
         v = v.status == STATUS_DONE ? taken : v;
     }
+    answer_end(&answer);
     return v;
 }
 

@@ -227,7 +227,7 @@ struct verdict repair_locked(struct queue *queue, bool deep)
     uint64_t generation, lost;
     bool whole;
 
-    if (queue->window.bytes == NULL && (queue->window.bytes = malloc(RECORD_WINDOW)) == NULL) {
+    if (!queue_room_to_look(queue)) {
         return verdict_errno("cannot repair it", ENOMEM);
     }
     uint64_t size = queue_size(queue); /* before read_all() writes a header that is missing */

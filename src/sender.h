@@ -43,6 +43,10 @@ struct sender {
      * yet. */
     const struct batch *(*meanwhile)(void *context);
     void *context;
+    /* What is done whenever something has happened, until the message is taken: true ends that, with
+     * status 4. */
+    bool (*attend)(void *context);
+    void *attending;
     struct frame frame; /* our message, or the last one, as it stands in the FIFO */
     size_t unit;        /* -s: the size of every message in the FIFO, otherwise 0 */
     struct peek peek;

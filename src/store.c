@@ -191,6 +191,7 @@ static struct verdict append(struct queue *queue, const struct queue_item *items
         stored->tail = *at + size;
         stored->count += *count;
         if (ledger_write(queue->state, &queue->ledger, LEDGER_STORED)) {
+            queue->last = (struct place){stored->generation, *at, stored->count}; /* if it was one */
             *at = stored->tail;
             return verdict_done();
         }

@@ -53,16 +53,12 @@ static enum look skip(struct queue *queue, uint64_t at, const struct record *rec
     uint64_t end = at + record_size(record->length);
     struct taken *taken = &queue->ledger.taken;
     const struct taken before = *taken;
-    bool fresh = at == taken->fresh;
 
     if (errno != EBADMSG) {
         *v = errno == EMSGSIZE
                  ? verdict(STATUS_REFUSED, "the message is longer than --max-size; it stays in the mailbox")
                  : verdict_errno("cannot read it", errno);
         return LOOK_FAILED;
-    }
-    if (fresh) {
-        taken->fresh = end;
     }
     taken->damaged++;
     if (!lease_finish(queue, at, end, 1)) {
@@ -257,81 +253,53 @@ struct verdict queue_lease(struct queue *queue, struct queue_message *messages, 
     return v;
 }
 
+bool queue_load(struct queue *queue, struct verdict *v)
+{
+    enum look found = LOOK_AGAIN;
+
+    for (int i = 0; i < ATTEMPTS && found == LOOK_AGAIN; i++) {
+        found = load(queue, v);
+    }
+    if (found == LOOK_AGAIN) {
+        *v = verdict(STATUS_REFUSED, "damaged, and damaged again as soon as it is repaired");
+    }
+    return found == LOOK_FOUND;
+}
+
+bool queue_has_place(const struct queue *queue, uint64_t generation, uint64_t start, uint64_t end)
+{
+    const struct taken *taken = &queue->ledger.taken;
+    return taken->generation == generation && start >= taken->head && end <= queue->ledger.stored.tail;
+}
+
 struct verdict queue_take(struct queue *queue, size_t count)
 {
     if (count == 0 || count > queue->leased) {
         return count == 0 ? verdict_done() : verdict_errno("cannot take it", EINVAL);
     }
+    uint64_t start = queue->start;
+    uint64_t end = queue->ends[count - 1];
     struct verdict v = queue_lock(queue, QUEUE_TAKE);
+
     if (v.status != STATUS_DONE) {
         return v;
     }
-    for (int i = 0; i < ATTEMPTS; i++) {
-        enum look found = load(queue, &v);
-        if (found == LOOK_FAILED) {
-            break;
-        }
-        if (found == LOOK_FOUND) {
-            const struct taken *taken = &queue->ledger.taken;
-            uint64_t start = queue->start;
-            uint64_t end = queue->ends[count - 1];
-            if (taken->generation != queue->generation || start < taken->head || end > taken->fresh) {
-                break; /* what we have in hand was lost to damage meanwhile; others may lie there now */
-            }
-            if (!lease_finish(queue, start, end, count)) {
-                v = verdict_errno("cannot take it", errno);
-                break;
-            }
+    if (queue_load(queue, &v)) {
+        if (!queue_has_place(queue, queue->generation, start, end) || end > queue->ledger.taken.fresh) {
+            v = verdict(STATUS_REFUSED, "damaged while the message was in hand");
+        } else if (!lease_finish(queue, start, end, count)) {
+            v = verdict_errno("cannot take it", errno);
+        } else {
             lease_reclaim(queue);
             lease_unlock(queue, start, end);
             queue->start = end;
             queue->leased -= count;
             memmove(queue->ends, queue->ends + count, queue->leased * sizeof *queue->ends);
-            queue_unlock(queue, QUEUE_TAKE);
-            if (queue->ledger.config.capacity > 0) {
-                bell_ring(&queue->space);
-            }
-            return verdict_done();
         }
     }
     queue_unlock(queue, QUEUE_TAKE);
-    return v.status == STATUS_DONE ? verdict(STATUS_REFUSED, "damaged while the message was in hand") : v;
-}
-
-/*
- * What is in hand was leased, but nobody has tried it: that lease is not to count. Not worth waiting for
- * long, nor failing: then it counts.
- */
-static void forget_try(struct queue *queue)
-{
-    struct verdict v;
-    struct record record;
-    uint64_t at = queue->start;
-
-    if (!queue_lock_soon(queue, QUEUE_TAKE)) {
-        return;
+    if (v.status == STATUS_DONE && queue->ledger.config.capacity > 0) {
+        bell_ring(&queue->space);
     }
-    bool same = load(queue, &v) == LOOK_FOUND && queue->ledger.taken.generation == queue->generation &&
-                at >= queue->ledger.taken.head;
-    window_forget(&queue->window);
-    for (size_t i = 0; same && i < queue->leased; at = queue->ends[i++]) {
-        if (window_record(&queue->window, at, queue->ledger.taken.fresh, &record) &&
-            record.state == RECORD_WAITS) {
-            record_mark(queue->log, queue->window.id, at, 0, record.tries - 1);
-        }
-    }
-    window_forget(&queue->window);
-    queue_unlock(queue, QUEUE_TAKE);
-}
-
-void queue_give_back(struct queue *queue, bool tried)
-{
-    if (queue->leased > 0) {
-        if (!tried) {
-            forget_try(queue);
-        }
-        lease_unlock(queue, queue->start, queue->ends[queue->leased - 1]);
-        queue->leased = 0;
-        bell_ring(&queue->ready);
-    }
+    return v;
 }

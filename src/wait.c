@@ -353,6 +353,25 @@ int wait_arm_name(int fd)
     return fcntl(fd, F_SETSIG, SIGURG) == -1 ? -1 : arm(fd);
 }
 
+static void (*last_wish)(void);
+
+static void die_tidily(int number)
+{
+    last_wish();
+    signal(number, SIG_DFL);
+    raise(number); /* takes effect when we return: until then it is blocked */
+}
+
+void wait_tidily(void (*tidy_up)(void))
+{
+    last_wish = tidy_up;
+    for (size_t i = 0; i < ENDING; i++) {
+        if (!ignored(ending[i])) {
+            signal(ending[i], die_tidily);
+        }
+    }
+}
+
 void wait_die(int number)
 {
     sigset_t one;

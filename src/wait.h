@@ -114,6 +114,12 @@ int wait_arm_name(int fd);
 /* The signal mask the process was started with, for a COMMAND that is about to be run. */
 const sigset_t *wait_entry_mask(void);
 
+/*
+ * Has the signals that end a process call `tidy_up`, which makes only calls that signal-safety(7) allows,
+ * before they end it: wherever they are not blocked, and with wait_die().
+ */
+void wait_tidily(void (*tidy_up)(void));
+
 /* Ends the process by the signal `number`, as if it had never been blocked. */
 _Noreturn void wait_die(int number);
 

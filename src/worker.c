@@ -1,4 +1,4 @@
-#include "command.h"
+#include "answer.h"
 #include "output.h"
 #include "queue.h"
 #include "receiving.h"
@@ -15,7 +15,8 @@ struct hand {
     struct queue_message messages[BATCH];
     size_t count;
     size_t done;
-    bool failed; /* COMMAND was run with the first of them, and failed */
+    bool failed;          /* COMMAND was run with the first of them, and failed */
+    struct answer answer; /* to the first of them */
 };
 
 static void tell(const struct receiving *options, const struct queue_message *message)
@@ -122,13 +123,14 @@ static struct verdict run_command(const struct receiving *options, struct queue 
         .sender = (pid_t)stored->sender,
         .tries = stored->tries,
     };
+    struct command command = receiving_command(options);
     struct verdict v = check_size(options, stored);
     bool moved;
 
     if (v.status != STATUS_DONE) {
         return v;
     }
-    v = command_run(options->command, &message, options->mailbox, options->common.until);
+    v = answer_run(&hand->answer, &command, &message);
     hand->done = v.status == STATUS_DONE ? 1 : 0;
     /* It is not the message's fault if COMMAND could not be started, or if somebody has ended us both. */
     hand->failed = v.status != STATUS_DONE && v.error == 0 && wait_signal() == 0;
@@ -170,6 +172,17 @@ static uint64_t length_of(const struct hand *hand)
     return length;
 }
 
+/* A message with a return address is dealt with alone: its answer is open from before it is tried until it is
+ * taken. */
+static void leave_addressed(struct hand *hand)
+{
+    for (size_t i = 0; i < hand->count; i++) {
+        if (hand->messages[i].back.wants != 0) {
+            hand->count = i == 0 ? 1 : i;
+        }
+    }
+}
+
 /* Receives what is to be had, up to `most` messages, and takes those it may. */
 static struct verdict receive(struct receiving *options, struct queue *queue, size_t most, struct hand *hand)
 {
@@ -178,13 +191,21 @@ static struct verdict receive(struct receiving *options, struct queue *queue, si
     struct verdict v = lease(options, queue, most, hand);
 
     if (v.status == STATUS_DONE) {
+        leave_addressed(hand);
+        if (!options->keep) {
+            answer_begin(&hand->answer, options->mailbox, &hand->messages[0].back);
+        }
         v = options->command == NULL ? print(options, hand) : run_command(options, queue, hand);
     }
     if (hand->done > 0) {
         tell(options, &hand->messages[0]);
         struct verdict taken = options->keep ? verdict_done() : queue_take(queue, hand->done);
+        if (taken.status == STATUS_DONE) {
+            answer_taken(&hand->answer, options->command != NULL);
+        }
         v = v.status == STATUS_DONE ? taken : v;
     }
+    answer_end(&hand->answer);
     if (hand->done > 0) {
         progress_add(&options->common.progress, length_of(hand), hand->done);
     }
@@ -254,6 +275,7 @@ static struct verdict find_dead(const struct receiving *options, const struct ma
 struct verdict worker(struct receiving *options, const struct mailbox *box)
 {
     static struct hand hand;
+    hand.answer = (struct answer){.name = options->name, .fd = -1, .output = -1};
     struct verdict v = find_dead(options, box);
     struct queue queue = {
         .until = options->common.until,

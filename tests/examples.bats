@@ -110,7 +110,7 @@ settled() {
         for child in $before; do
             asleep "$child" || return 1
         done
-        [ "$look" = 3 ] || sleep 0.05
+        [ "$look" = 3 ] || sleep 0.08
         [ "$(offspring "${terminal[$1]}")" = "$before" ] || return 1
     done
 }

@@ -1,0 +1,141 @@
+#include "answer.h"
+
+#include "deliver.h"
+#include "descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* How long who asked has to fetch a reply. */
+#define PATIENCE MILLISECONDS(5000)
+/* A part of a reply to another user, who cannot open what we keep. */
+#define PART ((size_t)4000)
+
+void answer_begin(struct answer *answer, const char *mailbox, const struct return_address *back)
+{
+    *answer = (struct answer){.name = answer->name, .wants = back->wants, .fd = -1, .output = -1};
+    if (back->wants == 0) {
+        return;
+    }
+    answer->path = reply_path(mailbox, back);
+    answer->fd = answer->path == NULL ? -1 : reply_open(answer->path);
+    if (back->wants & WANTS_REPLY) {
+        answer->output = descriptor_above_standard(memfd_create("fifo-reply", MFD_CLOEXEC));
+    }
+}
+
+static struct verdict send_part(struct sender *sender, const char *content, size_t length)
+{
+    struct outgoing part = {.content = content, .length = length, .big = {.fd = -1}};
+    struct verdict v = deliver(sender, &part);
+
+    reference_drop(&part.big);
+    return v;
+}
+
+/* Sends the reply whole or, where its receiver could not open a long one, in parts, which it puts together.
+ */
+static void send_reply(const struct answer *answer, const char *content, size_t length, deadline until)
+{
+    struct sender sender = {.until = deadline_sooner(until, deadline_in(PATIENCE))};
+    struct verdict v = sender_open(&sender, answer->path);
+
+    if (v.status != STATUS_DONE) {
+        return;
+    }
+    v = send_part(&sender, content, length);
+    bool split = v.status == STATUS_REFUSED;
+    for (size_t at = 0; split && at < length; at += PART) {
+        v = send_part(&sender, content + at, length - at < PART ? length - at : PART);
+        split = v.status == STATUS_DONE;
+    }
+    sender_release(&sender);
+    close(sender.fd);
+}
+
+static void reply(const struct answer *answer, deadline until)
+{
+    struct stat file;
+
+    if (answer->fd == -1 || answer->output == -1 || fstat(answer->output, &file) == -1 || file.st_size == 0) {
+        return;
+    }
+    size_t length = (size_t)file.st_size;
+    void *content = mmap(NULL, length, PROT_READ, MAP_PRIVATE, answer->output, 0);
+    if (content != MAP_FAILED) {
+        send_reply(answer, content, length, until);
+        munmap(content, length);
+    }
+}
+
+/* The name of the program that started us, in `name`, of `size` bytes. */
+static void read_parent(char *name, size_t size)
+{
+    char path[32];
+
+    *name = '\0';
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)getppid());
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd == -1 ? -1 : read(fd, name, size - 1);
+    name[got > 0 ? got : 0] = '\0';
+    if (fd != -1) {
+        close(fd);
+    }
+}
+
+static void give_notice(const struct answer *answer, enum notice_kind kind, int status)
+{
+    char parent[NOTICE_NAME];
+    struct notice notice = {
+        .kind = kind,
+        .pid = (uint32_t)getpid(),
+        .uid = (uint32_t)geteuid(),
+        .status = (uint32_t)status,
+    };
+
+    if (answer->fd == -1) {
+        return;
+    }
+    if (answer->name == NULL) {
+        read_parent(parent, sizeof parent);
+    }
+    reply_set_name(&notice, answer->name == NULL ? parent : answer->name);
+    reply_put_notice(answer->fd, &notice); /* who is gone need not know */
+}
+
+struct verdict answer_run(struct answer *answer, struct command *command, const struct message *message)
+{
+    command->reply = answer->wants & WANTS_REPLY ? answer->path : NULL;
+    command->output = answer->output;
+    struct verdict v = command_run(command, message);
+    if (v.status == STATUS_DONE) {
+        reply(answer, command->until);
+    } else {
+        give_notice(answer, NOTICE_FAILED, v.status);
+    }
+    return v;
+}
+
+void answer_taken(struct answer *answer, bool replied)
+{
+    bool without = !replied && (answer->wants & WANTS_REPLY);
+    give_notice(answer, without ? NOTICE_NO_REPLY : NOTICE_TAKEN, 0);
+}
+
+void answer_end(struct answer *answer)
+{
+    if (answer->fd != -1) {
+        close(answer->fd);
+    }
+    if (answer->output != -1) {
+        close(answer->output);
+    }
+    free(answer->path);
+    *answer = (struct answer){.name = answer->name, .fd = -1, .output = -1};
+}

@@ -1,0 +1,196 @@
+#include "reply.h"
+
+#include "descriptor.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define HALF   (MESSAGE_TOKEN / 2)
+#define DIGITS (2 * HALF)
+#define BASE   200 /* bytes of the mailbox's own name that go into the directory's */
+
+/* Whether exactly DIGITS digits stand there, up to `end`. */
+static bool is_number(const char *at, const char *end)
+{
+    if (end - at != DIGITS) {
+        return false;
+    }
+    for (; at < end; at++) {
+        if (!isdigit((unsigned char)*at) && !(*at >= 'a' && *at <= 'f')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether the name, up to `end`, is that of a directory: .MAILBOX.NUMBER */
+static bool is_directory_name(const char *name, const char *end)
+{
+    return end - name > DIGITS + 2 && *name == '.' && end[-DIGITS - 1] == '.' && is_number(end - DIGITS, end);
+}
+
+bool reply_is_name(const char *path)
+{
+    const char *last = strrchr(path, '/');
+
+    if (last == NULL || !is_number(last + 1, last + strlen(last))) {
+        return false;
+    }
+    const char *name = last;
+    while (name > path && name[-1] != '/') {
+        name--;
+    }
+    return is_directory_name(name, last);
+}
+
+static void print_number(char *at, const unsigned char *bytes)
+{
+    for (size_t i = 0; i < HALF; i++) {
+        snprintf(at + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+char *reply_directory(const char *mailbox, const struct return_address *back)
+{
+    char real[PATH_MAX], number[DIGITS + 1];
+    char *path = NULL;
+
+    if (realpath(mailbox, real) == NULL) {
+        return NULL;
+    }
+    print_number(number, back->token);
+    char *slash = strrchr(real, '/');
+    *slash = '\0';
+    return asprintf(&path, "%s/.%.*s.%s", real, BASE, slash + 1, number) == -1 ? NULL : path;
+}
+
+char *reply_path(const char *mailbox, const struct return_address *back)
+{
+    char number[DIGITS + 1];
+    char *path = NULL;
+    char *directory = reply_directory(mailbox, back);
+
+    if (directory != NULL) {
+        print_number(number, back->token + HALF);
+        path = asprintf(&path, "%s/%s", directory, number) == -1 ? NULL : path;
+    }
+    free(directory);
+    return path;
+}
+
+int reply_open(const char *path)
+{
+    const struct open_how how = {
+        .flags = O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+        .resolve = RESOLVE_NO_SYMLINKS,
+    };
+    char copy[PATH_MAX];
+    struct stat file, around;
+
+    int fd = descriptor_above_standard((int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
+    if (fd == -1) {
+        return -1;
+    }
+    snprintf(copy, sizeof copy, "%s", path);
+    if (fstat(fd, &file) == 0 && stat(dirname(copy), &around) == 0 && reply_is_fifo(file.st_mode) &&
+        file.st_nlink == 1 && file.st_uid == around.st_uid) {
+        return fd;
+    }
+    close(fd);
+    errno = EPERM;
+    return -1;
+}
+
+bool reply_put_notice(int fd, const struct notice *notice)
+{
+    struct frame frame;
+
+    message_put_notice(&frame, notice, sizeof *notice, getpid());
+    return write(fd, frame.bytes, frame.length) == (ssize_t)frame.length;
+}
+
+bool reply_get_notice(const struct message *message, struct notice *notice)
+{
+    if (message->form != FORM_NOTICE || message->length != sizeof *notice) {
+        return false;
+    }
+    memcpy(notice, message->content, sizeof *notice);
+    notice->name[NOTICE_NAME - 1] = '\0';
+    char name[NOTICE_NAME];
+    memcpy(name, notice->name, sizeof name);
+    reply_set_name(notice, name);
+    return true;
+}
+
+void reply_set_name(struct notice *notice, const char *name)
+{
+    size_t length = 0;
+
+    memset(notice->name, 0, sizeof notice->name);
+    for (; *name != '\0' && *name != '\n' && length < NOTICE_NAME - 1; name++) {
+        notice->name[length++] = *name;
+        if (*name == ' ' || iscntrl((unsigned char)*name)) {
+            notice->name[length - 1] = '_';
+        }
+    }
+    if (length == 0) {
+        notice->name[0] = '-';
+    }
+}
+
+void reply_sweep_one(int parent, const char *name)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *list = fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    struct stat file;
+
+    if (list == NULL) {
+        if (fd != -1) {
+            close(fd);
+        }
+        return;
+    }
+    while ((entry = readdir(list)) != NULL) {
+        if (fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) == 0 && reply_is_fifo(file.st_mode)) {
+            unlinkat(fd, entry->d_name, 0);
+        }
+    }
+    unlinkat(parent, name, AT_REMOVEDIR); /* fails if there is anything else in it */
+    closedir(list);
+}
+
+void reply_sweep(const char *mailbox)
+{
+    char real[PATH_MAX], prefix[BASE + 3];
+    const struct dirent *entry;
+
+    if (realpath(mailbox, real) == NULL) {
+        return;
+    }
+    char *slash = strrchr(real, '/');
+    *slash = '\0';
+    int length = snprintf(prefix, sizeof prefix, ".%.*s.", BASE, slash + 1);
+    DIR *list = opendir(*real == '\0' ? "/" : real);
+    while (list != NULL && (entry = readdir(list)) != NULL) {
+        const char *end = entry->d_name + strlen(entry->d_name);
+        if (strncmp(entry->d_name, prefix, (size_t)length) == 0 && entry->d_name + length == end - DIGITS &&
+            is_number(end - DIGITS, end)) {
+            reply_sweep_one(dirfd(list), entry->d_name);
+        }
+    }
+    if (list != NULL) {
+        closedir(list);
+    }
+}
