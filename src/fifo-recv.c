@@ -26,13 +26,18 @@ static const struct argp_option table[] = {
     {"max-tries", KEY_MAX_TRIES, "N", 0, "Buffered: after N tries, move a message to the mailbox of --dead",
      0},
     {"dead", KEY_DEAD, "MAILBOX", 0, "Buffered: where messages go that --max-tries gives up", 0},
+    {"from", KEY_DIRECT, "PID", 0, "In place of MAILBOX: the direct link from process PID", 0},
+    {"self", KEY_SELF, "PID", 0, "With --from: the process that this is, instead of the one that runs it", 0},
     {"name", KEY_NAME, "NAME", 0, "What receipts call this receiver", 0},
     {0},
 };
 
 static void check(struct receiving *options)
 {
-    if (options->mailbox == NULL) {
+    if (options->direct.self != 0 && options->direct.other == 0) {
+        cli_usage("--self goes with --from");
+    }
+    if (options->mailbox == NULL && options->direct.other == 0) {
         cli_usage("missing MAILBOX");
     }
     if (options->counted && options->follow) {
@@ -102,6 +107,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_MAX_TRIES:
         options->max_tries = cli_count("--max-tries", argument, UINT32_MAX);
         return 0;
+    case KEY_DIRECT:
+        options->direct.other = direct_parse("--from", argument);
+        return 0;
+    case KEY_SELF:
+        options->direct.self = direct_parse("--self", argument);
+        return 0;
     case KEY_NAME:
         options->name = argument;
         return 0;
@@ -113,7 +124,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         /* The first operand is the mailbox; with the second, the rest is COMMAND's, options and all. */
-        if (options->mailbox == NULL) {
+        if (options->mailbox == NULL && options->direct.other == 0) {
             options->mailbox = argument;
         } else {
             options->command = state->argv + state->next - 1;
@@ -132,7 +143,7 @@ static const struct argp_child children[] = {{.argp = &cli_argp_waiting}, {0}};
 static const struct argp argp = {
     .options = table,
     .parser = parse,
-    .args_doc = "MAILBOX [COMMAND [ARG...]]",
+    .args_doc = "MAILBOX [COMMAND [ARG...]]\n--from=PID [COMMAND [ARG...]]",
     .doc = "Receives a message and prints it, or runs COMMAND with it as standard input." CLI_STATUSES
            " With COMMAND: its own, if it failed; 126 if it cannot run, 127 if it is not found.",
     .children = children,
@@ -182,14 +193,18 @@ int main(int argc, char **argv)
         progress_start(&options.common.progress, options.common.shown,
                        options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES, -1);
     }
-    if (options.raw) {
+    struct verdict v = direct_link(&options.common, &options.direct, false, &options.mailbox);
+    if (v.status == STATUS_DONE && options.raw) {
         return run_raw(&options);
     }
-    struct verdict v = run(&options);
+    if (v.status == STATUS_DONE) {
+        v = direct_verdict(&options.direct, run(&options));
+    }
     progress_stop(&options.common.progress);
     bool cannot_run = v.status == STATUS_CANNOT_RUN || v.status == STATUS_NOT_FOUND;
-    int status =
-        cli_report(&options.common, cannot_run && v.error != 0 ? options.command[0] : options.mailbox, v);
+    int status = cli_report(
+        &options.common,
+        cannot_run && v.error != 0 ? options.command[0] : direct_label(&options.direct, options.mailbox), v);
     if (wait_signal() != 0) {
         wait_die(wait_signal());
     }

@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "deliver.h"
 #include "deposit.h"
+#include "direct.h"
 #include "input.h"
 #include "mailbox.h"
 #include "outflow.h"
@@ -27,6 +28,7 @@ struct options {
     bool no_newline;
     bool exclusive;
     uint32_t wants; /* a receipt, or a reply */
+    struct direct direct;
     const char *mailbox;
     char **messages;
     int count;
@@ -41,6 +43,8 @@ static const struct argp_option table[] = {
     {"raw", 'R', NULL, 0, "No messages: the bytes of standard input as they come, to its end", 0},
     {"no-newline", 'N', NULL, 0, "Leave out the newline at the end of each message", 0},
     {"exclusive", 'x', NULL, 0, "Keep other senders out until all messages are sent", 0},
+    {"to", KEY_DIRECT, "PID", 0, "In place of MAILBOX: the direct link to process PID", 0},
+    {"self", KEY_SELF, "PID", 0, "With --to: the process that this is, instead of the one that runs it", 0},
     {"request", 'r', NULL, 0, "Wait for a reply to each message, and print it", 0},
     {"receipt", KEY_RECEIPT, NULL, 0,
      "Print who took each message: pid, uid, name, and the seconds it waited", 0},
@@ -55,7 +59,7 @@ static void set_cut(struct options *options, enum cut cut)
 
 static void check(const struct options *options)
 {
-    if (options->mailbox == NULL) {
+    if (options->mailbox == NULL && options->direct.other == 0) {
         cli_usage("missing MAILBOX");
     }
     if (options->cuts > 1) {
@@ -63,6 +67,9 @@ static void check(const struct options *options)
     }
     if (options->cuts > 0 && options->count > 0) {
         cli_usage("-l, -0, -s and -R are for standard input, and exclude MESSAGE");
+    }
+    if (options->direct.self != 0 && options->direct.other == 0) {
+        cli_usage("--self goes with --to");
     }
     if (options->wants == (WANTS_RECEIPT | WANTS_REPLY)) {
         cli_usage("-r and --receipt exclude each other");
@@ -100,6 +107,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 'x':
         options->exclusive = true;
         return 0;
+    case KEY_DIRECT:
+        options->direct.other = direct_parse("--to", argument);
+        return 0;
+    case KEY_SELF:
+        options->direct.self = direct_parse("--self", argument);
+        return 0;
     case 'r':
         options->wants |= WANTS_REPLY;
         return 0;
@@ -110,9 +123,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         state->child_inputs[0] = &options->common;
         return 0;
     case ARGP_KEY_ARGS:
-        options->mailbox = state->argv[state->next];
-        options->messages = state->argv + state->next + 1;
-        options->count = state->argc - state->next - 1;
+        options->messages = state->argv + state->next;
+        options->count = state->argc - state->next;
+        if (options->direct.other == 0) {
+            options->mailbox = *options->messages++;
+            options->count--;
+        }
         return 0;
     case ARGP_KEY_END:
         check(options);
@@ -126,7 +142,7 @@ static const struct argp_child children[] = {{.argp = &cli_argp_waiting}, {0}};
 static const struct argp argp = {
     .options = table,
     .parser = parse,
-    .args_doc = "MAILBOX [MESSAGE...]",
+    .args_doc = "MAILBOX [MESSAGE...]\n--to=PID [MESSAGE...]",
     .doc = "Sends each MESSAGE, or standard input, and waits until a receiver has taken it, or a buffered "
            "mailbox has "
            "stored it." CLI_STATUSES,
@@ -436,12 +452,15 @@ int main(int argc, char **argv)
                        options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES,
                        options.count > 0 ? -1 : STDIN_FILENO);
     }
-    if (options.raw) {
+    struct verdict v = direct_link(&options.common, &options.direct, true, &options.mailbox);
+    if (v.status == STATUS_DONE && options.raw) {
         return run_raw(&options);
     }
-    struct verdict v = run(&options);
+    if (v.status == STATUS_DONE) {
+        v = direct_verdict(&options.direct, run(&options));
+    }
     progress_stop(&options.common.progress);
-    int status = cli_report(&options.common, options.mailbox, v);
+    int status = cli_report(&options.common, direct_label(&options.direct, options.mailbox), v);
     if (wait_signal() != 0) {
         wait_die(wait_signal());
     }

@@ -45,6 +45,18 @@ void link_give(int fd, enum link_lock lock)
     lock_give(&ours);
 }
 
+#define SIGNATURES 8
+
+void link_sign(int fd, enum link_side side)
+{
+    lock_sign(fd, SIGNATURES + side);
+}
+
+const char *link_signed(int fd, enum link_side side, const char *begin, const char *otherwise)
+{
+    return lock_signed(fd, SIGNATURES + side, begin, otherwise);
+}
+
 void link_enqueue(int fd)
 {
     struct lock mark = place(fd, LINK_QUEUE, F_RDLCK);

@@ -8,6 +8,7 @@
  *   hand        OFD lock on byte 1         held by a receiver (read lock) while it has a message in hand, and
  *                                          by a sender (write lock) while it writes or takes back
  *   queue       OFD read lock on byte 2    held by every sender that waits for the rendezvous
+ *   signatures  bytes 8 and 9              of an exclusive sender and receiver, see lock.h
  *
  * Why hand beside turn: a receiver opens the FIFO read-only, where only read locks are to be had, and read
  * locks do not exclude each other: that is what turn is for. An exclusive receiver keeps turn while it waits,
@@ -44,6 +45,10 @@ enum wake link_wait(int fd, enum link_side side, enum link_lock lock, deadline u
 
 /* Gives a lock back. Harmless if it is not ours. */
 void link_give(int fd, enum link_lock lock);
+
+/* Says who keeps the others on this side out for long, see lock.h; and tells it. */
+void link_sign(int fd, enum link_side side);
+const char *link_signed(int fd, enum link_side side, const char *begin, const char *otherwise);
 
 /* Says that this sender waits for the rendezvous. Not possible, and not done, without permission to read. */
 void link_enqueue(int fd);

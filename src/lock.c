@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 
 static struct flock range(const struct lock *lock, int type)
@@ -68,4 +69,27 @@ bool lock_is_held(const struct lock *lock, uint64_t *end)
         *end = found.l_len <= 0 ? UINT64_MAX : (uint64_t)found.l_start + (uint64_t)found.l_len;
     }
     return true;
+}
+
+void lock_sign(int fd, int64_t at)
+{
+    struct flock signature = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+
+    /* Who may only write may have no other. */
+    if (fcntl(fd, F_SETLK, &signature) == -1) {
+        signature.l_type = F_WRLCK;
+        fcntl(fd, F_SETLK, &signature);
+    }
+}
+
+const char *lock_signed(int fd, int64_t at, const char *begin, const char *otherwise)
+{
+    static char text[80];
+    struct flock found = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+
+    if (fcntl(fd, F_GETLK, &found) == -1 || found.l_type == F_UNLCK || found.l_pid <= 0) {
+        return otherwise;
+    }
+    snprintf(text, sizeof text, "%s: process %d has it to itself", begin, (int)found.l_pid);
+    return text;
 }

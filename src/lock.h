@@ -41,4 +41,17 @@ void lock_give(const struct lock *lock);
  */
 bool lock_is_held(const struct lock *lock, uint64_t *end);
 
+/*
+ * Who keeps others out for long (-x) signs: a lock of the other kind, F_SETLK, that belongs to a process and
+ * tells its pid, on a byte `at` that nothing else uses. It excludes nobody, and goes with the process, or
+ * when that closes any descriptor of the file.
+ */
+void lock_sign(int fd, int64_t at);
+
+/*
+ * `begin` and who has signed there, as in "busy: process 1 has it to itself", or `otherwise` if nobody has.
+ * The text is good until the next call.
+ */
+const char *lock_signed(int fd, int64_t at, const char *begin, const char *otherwise);
+
 #endif

@@ -17,6 +17,8 @@
  * both. */
 #define LOCKS  (INT64_C(1) << 62)
 #define CHAIRS (LOCKS + 16)
+/* Where one signs who is exclusive, see lock.h: a receiver, a sender. */
+#define SIGNATURES (LOCKS + 8)
 
 static const struct {
     int64_t first;
@@ -112,13 +114,30 @@ bool queue_lock_soon(struct queue *queue, enum queue_lock lock)
     return false;
 }
 
+/* Who is exclusive keeps the gate from now on, and signs beside it. */
+static struct verdict have(const struct queue *queue, enum queue_lock lock)
+{
+    if (queue->exclusive && (lock == QUEUE_LEASE || lock == QUEUE_APPEND)) {
+        lock_sign(queue->log, SIGNATURES + (lock == QUEUE_APPEND));
+    }
+    return verdict_done();
+}
+
+static const char *signed_or(const struct queue *queue, enum queue_lock lock, const char *begin,
+                             const char *otherwise)
+{
+    return lock == QUEUE_LEASE || lock == QUEUE_APPEND
+               ? lock_signed(queue->log, SIGNATURES + (lock == QUEUE_APPEND), begin, otherwise)
+               : otherwise;
+}
+
 struct verdict queue_lock(struct queue *queue, enum queue_lock lock)
 {
     struct lock wanted = place(queue, lock);
     deadline until = queue->until;
 
     if (lock_try(&wanted)) {
-        return verdict_done();
+        return have(queue, lock);
     }
     if (queue->nonblock) {
         until = deadline_sooner(until, deadline_in(GRACE));
@@ -127,16 +146,18 @@ struct verdict queue_lock(struct queue *queue, enum queue_lock lock)
     for (;;) {
         enum wake wake = lock_wait(&wanted, until, WAIT_NAME | WAIT_MORTAL);
         if (wake == WAKE_DONE) {
-            return verdict_done();
+            return have(queue, lock);
         }
         if (wake == WAKE_EVENT) {
             return verdict_errno("cannot lock it", errno);
         }
         queue_unlock(queue, lock);
         if (wake == WAKE_DEADLINE && queue->nonblock) {
-            return verdict(STATUS_NOT_NOW, "busy: another process is at work");
+            return verdict(STATUS_NOT_NOW,
+                           signed_or(queue, lock, "busy", "busy: another process is at work"));
         }
-        struct verdict v = queue_ended(queue, wake, "timed out: another process is at work");
+        struct verdict v = queue_ended(
+            queue, wake, signed_or(queue, lock, "timed out", "timed out: another process is at work"));
         if (v.status != STATUS_DONE) {
             return v;
         }

@@ -23,7 +23,22 @@ bool receiver_is_gone(struct receiver *receiver)
     return watch_gone(&receiver->box.id);
 }
 
-static struct verdict ended(enum wake wake)
+static const char *signed_or(const struct receiver *receiver, const char *begin, const char *otherwise)
+{
+    return link_signed(receiver->fd, LINK_RECEIVER, begin, otherwise);
+}
+
+/* The turn is ours. */
+static struct verdict have_turn(struct receiver *receiver)
+{
+    receiver->turn = true;
+    if (receiver->exclusive) {
+        link_sign(receiver->fd, LINK_RECEIVER);
+    }
+    return verdict_done();
+}
+
+static struct verdict ended(const struct receiver *receiver, enum wake wake)
 {
     switch (wake) {
     case WAKE_NAME:
@@ -31,7 +46,7 @@ static struct verdict ended(enum wake wake)
     case WAKE_SIGNAL:
         return verdict(STATUS_SIGNAL + wait_signal(), NULL);
     case WAKE_DEADLINE:
-        return verdict(STATUS_TIMEOUT, "timed out: no message came");
+        return verdict(STATUS_TIMEOUT, signed_or(receiver, "timed out", "timed out: no message came"));
     default:
         return verdict_errno("cannot lock it", errno);
     }
@@ -39,28 +54,30 @@ static struct verdict ended(enum wake wake)
 
 struct verdict receiver_take_turn(struct receiver *receiver)
 {
-    if (receiver->turn || link_try(receiver->fd, LINK_RECEIVER, LINK_TURN)) {
-        receiver->turn = true;
+    if (receiver->turn) {
         return verdict_done();
     }
+    if (link_try(receiver->fd, LINK_RECEIVER, LINK_TURN)) {
+        return have_turn(receiver);
+    }
     if (receiver->nonblock) {
-        return verdict(STATUS_NOT_NOW, "busy: another receiver is at work");
+        return verdict(STATUS_NOT_NOW, signed_or(receiver, "busy", "busy: another receiver is at work"));
     }
     for (;;) {
         if (receiver_is_gone(receiver)) {
-            return ended(WAKE_NAME);
+            return ended(receiver, WAKE_NAME);
         }
         enum wake wake =
             link_wait(receiver->fd, LINK_RECEIVER, LINK_TURN, receiver->until, WAIT_NAME | WAIT_MORTAL);
         if (wake == WAKE_DONE) {
-            receiver->turn = true;
-            return verdict_done();
+            return have_turn(receiver);
         }
         if (wake == WAKE_DEADLINE) {
-            return verdict(STATUS_TIMEOUT, "timed out: another receiver is at work");
+            return verdict(STATUS_TIMEOUT,
+                           signed_or(receiver, "timed out", "timed out: another receiver is at work"));
         }
         if (wake != WAKE_NAME) {
-            return ended(wake);
+            return ended(receiver, wake);
         }
     }
 }
@@ -112,14 +129,14 @@ struct verdict receiver_take_hand(struct receiver *receiver)
     while (!(receiver->hand = link_try(receiver->fd, LINK_RECEIVER, LINK_HAND))) {
         deadline until = receiver->nonblock ? deadline_in(GRACE) : receiver->until;
         if (receiver_is_gone(receiver)) {
-            return ended(WAKE_NAME);
+            return ended(receiver, WAKE_NAME);
         }
         enum wake wake = link_wait(receiver->fd, LINK_RECEIVER, LINK_HAND, until, WAIT_NAME | WAIT_MORTAL);
         if (wake == WAKE_DEADLINE && receiver->nonblock) {
             return verdict(STATUS_NOT_NOW, "busy: a sender is at work");
         }
         if (wake != WAKE_DONE && wake != WAKE_NAME) {
-            return ended(wake);
+            return ended(receiver, wake);
         }
     }
     return v;
@@ -136,18 +153,18 @@ struct verdict receiver_sleep(struct receiver *receiver, size_t seen)
     if (receiver->nonblock) {
         /* A sender that has the rendezvous is about to write, or has just been served and is about to go. */
         if (seen > 0 || !link_has_sender(receiver->fd)) {
-            return verdict(STATUS_NOT_NOW, "empty");
+            return verdict(STATUS_NOT_NOW, signed_or(receiver, "busy", "empty"));
         }
         until = deadline_in(GRACE);
     }
     if (receiver_is_gone(receiver)) {
-        return ended(WAKE_NAME);
+        return ended(receiver, WAKE_NAME);
     }
     enum wake wake = wait_event(until);
     if (wake == WAKE_DEADLINE && receiver->nonblock) {
-        return verdict(STATUS_NOT_NOW, "empty");
+        return verdict(STATUS_NOT_NOW, signed_or(receiver, "busy", "empty"));
     }
-    return wake == WAKE_EVENT || wake == WAKE_NAME ? verdict_done() : ended(wake);
+    return wake == WAKE_EVENT || wake == WAKE_NAME ? verdict_done() : ended(receiver, wake);
 }
 
 /* Where there is always something to do, nobody would ever wait, and so never hear that it is time to end. */
@@ -157,12 +174,12 @@ static struct verdict still_wanted(struct receiver *receiver)
         return verdict_done();
     }
     if (deadline_passed(receiver->until)) {
-        return ended(WAKE_DEADLINE);
+        return ended(receiver, WAKE_DEADLINE);
     }
     enum wake wake = wait_pending();
     bool look = wake == WAKE_NAME || !receiver->watched;
     if (wake == WAKE_SIGNAL || (look && receiver_is_gone(receiver))) {
-        return ended(wake == WAKE_SIGNAL ? wake : WAKE_NAME);
+        return ended(receiver, wake == WAKE_SIGNAL ? wake : WAKE_NAME);
     }
     return verdict_done();
 }

@@ -7,6 +7,7 @@
 
 #include "cli.h"
 #include "command.h"
+#include "direct.h"
 #include "mailbox.h"
 #include "status.h"
 
@@ -29,6 +30,7 @@ struct receiving {
     size_t max_tries; /* 0: no limit */
     const char *dead; /* the dead-letter mailbox */
     const char *name; /* for receipts */
+    struct direct direct;
     const char *mailbox;
     char **command;
 };

@@ -130,12 +130,23 @@ static struct verdict queue(struct sender *sender)
             sender->rendezvous = true;
             break;
         case WAKE_DEADLINE:
-            return verdict(STATUS_TIMEOUT, "timed out: other senders are waiting; the message is withdrawn");
+            return verdict(STATUS_TIMEOUT,
+                           link_signed(sender->fd, LINK_SENDER, "timed out, and the message is withdrawn",
+                                       "timed out: other senders are waiting; the message is withdrawn"));
         case WAKE_EVENT:
             return verdict_errno("cannot lock it", errno);
         default:
             break;
         }
+    }
+    return verdict_done();
+}
+
+/* The rendezvous is ours. */
+static struct verdict met(struct sender *sender)
+{
+    if (sender->exclusive) {
+        link_sign(sender->fd, LINK_SENDER);
     }
     return verdict_done();
 }
@@ -148,23 +159,21 @@ struct verdict sender_meet(struct sender *sender)
     if (sender->served && !sender->nonblock) {
         yield(sender);
     }
-    if (link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS_AND_HAND)) {
-        sender->rendezvous = sender->hand = true;
-        return verdict_done();
-    }
-    sender->rendezvous = link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS);
+    sender->rendezvous = sender->hand = link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS_AND_HAND);
+    sender->rendezvous = sender->rendezvous || link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS);
     if (sender->rendezvous) {
-        return verdict_done();
+        return met(sender);
     }
     if (sender->nonblock) {
-        return verdict(STATUS_NOT_NOW, "busy: another sender is waiting for a receiver");
+        return verdict(STATUS_NOT_NOW, link_signed(sender->fd, LINK_SENDER, "busy",
+                                                   "busy: another sender is waiting for a receiver"));
     }
     if (sender->readable) {
         link_enqueue(sender->fd);
     }
     struct verdict v = queue(sender);
     link_give(sender->fd, LINK_QUEUE);
-    return v;
+    return v.status == STATUS_DONE ? met(sender) : v;
 }
 
 struct verdict sender_reopen(struct sender *sender)

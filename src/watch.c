@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -71,9 +74,50 @@ int watch_start(const struct identity *who)
     return started ? 0 : -1;
 }
 
+static int watched = -1;
+
+/* poll(2) is all that tells of it, and the rest of this program waits for signals. */
+static void *wait_for_end(void *unused)
+{
+    struct pollfd end = {.fd = watched, .events = POLLIN};
+
+    while (poll(&end, 1, -1) != 1) {
+    }
+    kill(getpid(), SIGURG);
+    return unused;
+}
+
+int watch_process(int pidfd)
+{
+    sigset_t all, before;
+    pthread_t thread;
+
+    wait_begin();
+    watched = pidfd;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, NULL, wait_for_end, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0) {
+        pthread_detach(thread);
+    }
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+static bool has_ended(void)
+{
+    struct pollfd end = {.fd = watched, .events = POLLIN};
+    return watched != -1 && poll(&end, 1, 0) == 1;
+}
+
 bool watch_gone(const struct identity *who)
 {
     struct stat now;
+
+    if (has_ended()) {
+        return true;
+    }
 
     if (stat(who->path, &now) == -1) {
         /* EACCES and the like say nothing about the mailbox: somebody changed the way to it. */

@@ -32,6 +32,13 @@ int watch_start(const struct identity *who);
  */
 int watch_directory(int fd);
 
+/*
+ * For a mailbox that is between us and one other process: once that has ended, SIGURG is raised, and the
+ * mailbox counts as gone. `pidfd` is that of the process; a thread waits for it, with all signals blocked. 0,
+ * or -1 and errno.
+ */
+int watch_process(int pidfd);
+
 /* Whether the name now leads elsewhere or nowhere: removed, renamed, or replaced by another. stat(2). */
 bool watch_gone(const struct identity *who);
 

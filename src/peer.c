@@ -1,0 +1,254 @@
+#include "peer.h"
+
+#include "descriptor.h"
+#include "process.h"
+#include "reply.h"
+#include "watch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static bool is_among(const char *name, const char *const *names)
+{
+    while (*names != NULL && strcmp(name, *names) != 0) {
+        names++;
+    }
+    return *names != NULL;
+}
+
+static bool is_shell(const struct process *process)
+{
+    static const char *const shells[] = {"sh",   "bash", "dash", "zsh",     "ksh",   "ksh93", "mksh",
+                                         "yash", "ash",  "fish", "busybox", "rbash", NULL};
+    return is_among(process->name, shells);
+}
+
+/* Programs that only run another one, for which they stand. */
+static bool is_runner(const struct process *process)
+{
+    static const char *const runners[] = {
+        "xargs",   "timeout",  "time",      "env",      "find",      "flock", "nice",  "nohup",
+        "setsid",  "stdbuf",   "strace",    "ltrace",   "sudo",      "doas",  "watch", "chrt",
+        "taskset", "parallel", "catchsegv", "valgrind", "fifo-recv", NULL};
+    return is_among(process->name, runners);
+}
+
+/* A shell that a shell has made as a copy of itself stands for that one. */
+static void find_original(struct process *process)
+{
+    struct process parent;
+
+    while (is_shell(process) && process_look(process->parent, &parent) && process_is_copy(process, &parent)) {
+        *process = parent;
+    }
+}
+
+static struct verdict find_self(pid_t claimed, struct process *self)
+{
+    pid_t pid = claimed != 0 ? claimed : getppid();
+
+    if (claimed != 0 && !process_descends(getpid(), claimed)) {
+        return verdict(STATUS_ERROR,
+                       "is not a process that this one descends from: nobody can claim to be another");
+    }
+    bool found = process_look(pid, self);
+    while (found && claimed == 0 && is_runner(self)) {
+        found = process_look(self->parent, self);
+    }
+    if (!found) {
+        return verdict_errno("cannot find out who runs this command; say --self=PID", errno);
+    }
+    find_original(self);
+    return verdict_done();
+}
+
+static struct verdict find_other(pid_t pid, struct process *other, int *pidfd)
+{
+    if (pid == 1) {
+        return verdict(STATUS_ERROR, "is the first process of all, with which there are no links");
+    }
+    *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    /* Looked at after it was opened: what we see is what we hold. */
+    if (*pidfd == -1 || !process_look(pid, other)) {
+        return errno == ESRCH || errno == ENOENT || errno == EINVAL
+                   ? verdict(STATUS_GONE, "no such process")
+                   : verdict_errno("cannot look at it", errno);
+    }
+    if (other->user != geteuid()) {
+        return verdict(STATUS_ERROR,
+                       "belongs to another user: direct links are between processes of one user");
+    }
+    pid_t named = other->pid;
+    find_original(other);
+    if (other->pid != named) {
+        close(*pidfd);
+        return find_other(other->pid, other, pidfd);
+    }
+    *pidfd = descriptor_above_standard(*pidfd);
+    return verdict_done();
+}
+
+/* The name of the private directory, to be freed. */
+static char *directory_name(void)
+{
+    const char *own = getenv("FIFO_DIR"), *runtime = getenv("XDG_RUNTIME_DIR");
+    char *name = NULL;
+    int length;
+
+    if (own != NULL && *own != '\0') {
+        length = asprintf(&name, "%s", own);
+    } else if (runtime != NULL && *runtime != '\0') {
+        length = asprintf(&name, "%s/fifo", runtime);
+    } else {
+        length = asprintf(&name, "/tmp/fifo-%u", (unsigned)geteuid());
+    }
+    return length == -1 ? NULL : name;
+}
+
+static struct verdict check_directory(const char *name)
+{
+    struct stat file;
+    mode_t mask = umask(077);
+    int made = mkdir(name, 0700);
+    int error = errno;
+
+    umask(mask);
+    if (made == -1 && error != EEXIST) {
+        return verdict_errno("cannot make the directory for direct links", error);
+    }
+    if (lstat(name, &file) == -1) {
+        return verdict_errno("cannot look at the directory for direct links", errno);
+    }
+    if (!S_ISDIR(file.st_mode)) {
+        return verdict(STATUS_ERROR, "is no directory, so there is no place for direct links; see FIFO_DIR");
+    }
+    if (file.st_uid != geteuid()) {
+        return verdict(STATUS_ERROR,
+                       "belongs to another user, and is no place for direct links; see FIFO_DIR");
+    }
+    return (file.st_mode & 077) == 0
+               ? verdict_done()
+               : verdict(STATUS_ERROR, "is open to other users, and is no place for direct links: chmod 700");
+}
+
+static bool is_alive(pid_t pid, uint64_t started)
+{
+    struct process process;
+    return process_look(pid, &process) ? process.started == started : errno != ENOENT && errno != ESRCH;
+}
+
+/* Deletes the links of which an end is dead. Only those of our own pid namespace: of others we know nothing.
+ */
+static void sweep(const char *directory)
+{
+    DIR *list = opendir(directory);
+    const uint64_t ours = process_namespace();
+    const struct dirent *entry;
+
+    while (list != NULL && (entry = readdir(list)) != NULL) {
+        uint64_t namespace, started[2];
+        int pids[2], end = 0;
+        if (sscanf(entry->d_name, "%" SCNu64 ":%d.%" SCNu64 "-%d.%" SCNu64 "%n", &namespace, &pids[0],
+                   &started[0], &pids[1], &started[1], &end) == 5 &&
+            entry->d_name[end] == '\0' && namespace == ours &&
+            (!is_alive(pids[0], started[0]) || !is_alive(pids[1], started[1]))) {
+            char *path;
+            if (asprintf(&path, "%s/%s", directory, entry->d_name) != -1) {
+                reply_sweep(path);
+                unlink(path);
+                free(path);
+            }
+        }
+    }
+    if (list != NULL) {
+        closedir(list);
+    }
+}
+
+static struct verdict make_fifo(const char *path)
+{
+    mode_t mask = umask(077);
+    int made = mkfifo(path, 0600);
+    int error = errno;
+
+    umask(mask);
+    return made == -1 && error != EEXIST ? verdict_errno("cannot make the link", error) : verdict_done();
+}
+
+struct verdict peer_link(struct peer *peer, pid_t other, pid_t self, bool sending, char *detail, size_t size)
+{
+    struct process us, them;
+    const char *claimed = getenv("FIFO_SELF");
+
+    *peer = (struct peer){.pidfd = -1};
+    snprintf(detail, size, "process %d", (int)other);
+    struct verdict v = find_other(other, &them, &peer->pidfd);
+    if (v.status != STATUS_DONE) {
+        return v;
+    }
+    if (self == 0 && claimed != NULL && *claimed != '\0' && (self = peer_parse(claimed)) == 0) {
+        snprintf(detail, size, "FIFO_SELF");
+        return verdict(STATUS_ERROR, "is no process id");
+    }
+    snprintf(detail, size, "process %d", (int)self);
+    v = find_self(self, &us);
+    if (v.status != STATUS_DONE) {
+        return v;
+    }
+    if (us.pid == them.pid) {
+        snprintf(detail, size, "process %d", (int)other);
+        return verdict(STATUS_ERROR, "is this process itself");
+    }
+    char *directory = directory_name();
+    if (directory == NULL) {
+        return verdict_errno("", ENOMEM);
+    }
+    snprintf(detail, size, "%s", directory);
+    v = check_directory(directory);
+    if (v.status == STATUS_DONE) {
+        const struct process *from = sending ? &us : &them, *to = sending ? &them : &us;
+        sweep(directory);
+        if (asprintf(&peer->path, "%s/%" PRIu64 ":%d.%" PRIu64 "-%d.%" PRIu64, directory, process_namespace(),
+                     (int)from->pid, from->started, (int)to->pid, to->started) == -1) {
+            v = verdict_errno("", ENOMEM);
+        } else {
+            v = make_fifo(peer->path);
+        }
+    }
+    free(directory);
+    peer->self = us.pid;
+    peer->other = them.pid;
+    snprintf(peer->self_name, sizeof peer->self_name, "%s", us.name);
+    snprintf(peer->other_name, sizeof peer->other_name, "%s", them.name);
+    if (v.status == STATUS_DONE && watch_process(peer->pidfd) == -1) {
+        v = verdict_errno("cannot watch the other process", errno);
+    }
+    return v;
+}
+
+bool peer_is_dead(const struct peer *peer)
+{
+    struct pollfd end = {.fd = peer->pidfd, .events = POLLIN};
+    return peer->pidfd != -1 && poll(&end, 1, 0) == 1;
+}
+
+pid_t peer_parse(const char *text)
+{
+    char *end;
+
+    if (*text < '0' || *text > '9') {
+        return 0;
+    }
+    errno = 0;
+    long pid = strtol(text, &end, 10);
+    return errno != 0 || *end != '\0' || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
+}

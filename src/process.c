@@ -1,0 +1,101 @@
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Fields of /proc/PID/stat, counted from 1 as in proc(5). */
+enum { STATE = 3, PARENT = 4, STARTED = 22, CODE = 26, STACK = 28, ARGUMENTS = 48 };
+
+/* The program's name stands in parentheses and may hold any byte, these too: the last one ends it. */
+static bool parse(char *text, struct process *process)
+{
+    char *open = strchr(text, '('), *close = strrchr(text, ')');
+    int field = STATE - 1;
+
+    if (open == NULL || close == NULL || close < open) {
+        return false;
+    }
+    *close = '\0';
+    snprintf(process->name, sizeof process->name, "%s", open + 1);
+    for (char *at = close + 2; *at != '\0';) {
+        size_t length = strcspn(at, " \n");
+        uint64_t value = 0;
+        field++;
+        if (field == STATE && (*at == 'Z' || *at == 'X')) {
+            return false;
+        }
+        sscanf(at, "%" SCNu64, &value);
+        switch (field) {
+        case PARENT:
+            process->parent = (pid_t)value;
+            break;
+        case STARTED:
+            process->started = value;
+            break;
+        case CODE:
+            process->image[0] = value;
+            break;
+        case STACK:
+            process->image[1] = value;
+            break;
+        case ARGUMENTS:
+            process->image[2] = value;
+            break;
+        default:
+            break;
+        }
+        at += length;
+        at += *at == '\0' ? 0 : 1;
+    }
+    return field >= STARTED;
+}
+
+bool process_look(pid_t pid, struct process *process)
+{
+    char path[40], text[2048];
+    struct stat file;
+
+    *process = (struct process){.pid = pid};
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd == -1) {
+        return false;
+    }
+    ssize_t got = read(fd, text, sizeof text - 1);
+    bool looked = got > 0 && fstat(fd, &file) == 0;
+    close(fd);
+    if (!looked) {
+        return false;
+    }
+    text[got] = '\0';
+    process->user = file.st_uid;
+    errno = ESRCH;
+    return parse(text, process);
+}
+
+bool process_is_copy(const struct process *child, const struct process *parent)
+{
+    return child->image[1] != 0 && memcmp(child->image, parent->image, sizeof child->image) == 0 &&
+           strcmp(child->name, parent->name) == 0;
+}
+
+bool process_descends(pid_t pid, pid_t ancestor)
+{
+    struct process process;
+
+    while (pid != ancestor && pid > 1 && process_look(pid, &process)) {
+        pid = process.parent;
+    }
+    return pid == ancestor;
+}
+
+uint64_t process_namespace(void)
+{
+    struct stat file;
+    return stat("/proc/self/ns/pid", &file) == 0 ? file.st_ino : 0;
+}
