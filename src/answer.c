@@ -41,13 +41,13 @@ static struct verdict send_part(struct sender *sender, const char *content, size
 
 /* Sends the reply whole or, where its receiver could not open a long one, in parts, which it puts together.
  */
-static void send_reply(const struct answer *answer, const char *content, size_t length, deadline until)
+static bool send_reply(const struct answer *answer, const char *content, size_t length, deadline until)
 {
     struct sender sender = {.until = deadline_sooner(until, deadline_in(PATIENCE))};
     struct verdict v = sender_open(&sender, answer->path);
 
     if (v.status != STATUS_DONE) {
-        return;
+        return false;
     }
     v = send_part(&sender, content, length);
     bool split = v.status == STATUS_REFUSED;
@@ -57,9 +57,10 @@ static void send_reply(const struct answer *answer, const char *content, size_t 
     }
     sender_release(&sender);
     close(sender.fd);
+    return v.status == STATUS_DONE;
 }
 
-static void reply(const struct answer *answer, deadline until)
+static void reply(struct answer *answer, deadline until)
 {
     struct stat file;
 
@@ -68,8 +69,8 @@ static void reply(const struct answer *answer, deadline until)
     }
     size_t length = (size_t)file.st_size;
     void *content = mmap(NULL, length, PROT_READ, MAP_PRIVATE, answer->output, 0);
+    answer->lost = content == MAP_FAILED || !send_reply(answer, content, length, until);
     if (content != MAP_FAILED) {
-        send_reply(answer, content, length, until);
         munmap(content, length);
     }
 }
@@ -125,7 +126,7 @@ struct verdict answer_run(struct answer *answer, struct command *command, const 
 void answer_taken(struct answer *answer, bool replied)
 {
     bool without = !replied && (answer->wants & WANTS_REPLY);
-    give_notice(answer, without ? NOTICE_NO_REPLY : NOTICE_TAKEN, 0);
+    give_notice(answer, without ? NOTICE_NO_REPLY : answer->lost ? NOTICE_LOST : NOTICE_TAKEN, 0);
 }
 
 void answer_end(struct answer *answer)

@@ -25,6 +25,7 @@ struct answer {
     char *path;
     int fd;     /* the reply FIFO, -1: nobody waits there */
     int output; /* COMMAND's standard output, -1: not wanted */
+    bool lost;  /* it was not fetched */
 };
 
 /* Begins: the message with the address `back` is in hand, from `mailbox`. What fails here is as if nobody

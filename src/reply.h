@@ -27,6 +27,7 @@ enum notice_kind {
     NOTICE_TAKEN = 1,    /* it has been taken; a reply has been sent, or will be, by whom it may concern */
     NOTICE_NO_REPLY = 2, /* it has been taken, by a receiver that does not reply */
     NOTICE_FAILED = 3,   /* COMMAND failed with it */
+    NOTICE_LOST = 4,     /* it has been taken, but the reply was not fetched in time */
 };
 #define NOTICE_NAME 64 /* bytes of a name, with its NUL */
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -19,6 +20,8 @@
 #define GRACE MILLISECONDS(100)
 
 #define ATTEMPTS 100
+
+static const char *const unanswered = "timed out: it was taken, but no reply came";
 
 /* What is to be deleted if a signal ends us. One request at a time, as there is one process to end. */
 static const char *last_path, *last_directory;
@@ -206,8 +209,8 @@ bool request_attend(void *context)
     struct request *request = context;
 
     fetch(request);
-    /* Who says that it will not reply is about to take the message. */
-    return has_failed(request) && !(request->noticed && request->notice.kind == NOTICE_NO_REPLY);
+    /* Who says anything but that it has failed is about to take the message. */
+    return has_failed(request) && !(request->noticed && request->notice.kind != NOTICE_FAILED);
 }
 
 struct verdict request_failed(const struct request *request)
@@ -218,9 +221,16 @@ struct verdict request_failed(const struct request *request)
     if (!request->noticed) {
         return verdict(STATUS_UNCERTAIN, "its receiver has ended without an answer");
     }
-    return verdict(STATUS_UNCERTAIN, request->notice.kind == NOTICE_FAILED
-                                         ? "COMMAND of its receiver failed"
-                                         : "taken by a receiver that does not reply: it has no COMMAND");
+    static char text[80];
+    unsigned pid = request->notice.pid, status = request->notice.status;
+    if (request->notice.kind == NOTICE_FAILED) {
+        snprintf(text, sizeof text, "COMMAND of process %u failed with status %u", pid, status);
+    } else if (request->notice.kind == NOTICE_LOST) {
+        snprintf(text, sizeof text, "the reply of process %u could not be fetched in time", pid);
+    } else {
+        snprintf(text, sizeof text, "taken by process %u, which does not reply: it has no COMMAND", pid);
+    }
+    return verdict(STATUS_UNCERTAIN, text);
 }
 
 /* Whether everything that was asked for is there. */
@@ -246,7 +256,7 @@ struct verdict request_await(struct request *request)
         }
         switch (wait_event(until)) {
         case WAKE_DEADLINE:
-            return verdict(STATUS_UNCERTAIN, "timed out: it was taken, but no reply came");
+            return verdict(STATUS_UNCERTAIN, unanswered);
         case WAKE_SIGNAL:
             return verdict(STATUS_SIGNAL + wait_signal(), NULL);
         default:
@@ -256,22 +266,21 @@ struct verdict request_await(struct request *request)
 }
 
 /* What has to be said when we do not wait any longer, for the reason `why`. */
-static struct verdict give_up(struct queue *queue, const struct place *place, struct verdict why)
+static struct verdict give_up(const struct request *request, struct queue *queue, const struct place *place,
+                              struct verdict why)
 {
-    switch (queue_withdraw(queue, place)) {
-    case FATE_WITHDRAWN:
+    enum fate fate = queue_withdraw(queue, place);
+
+    if (fate == FATE_WITHDRAWN || why.status > STATUS_SIGNAL) {
         return why;
+    }
+    switch (fate) {
     case FATE_TAKEN:
-        return why.status > STATUS_SIGNAL ? why
-                                          : verdict(STATUS_UNCERTAIN, "it was taken, but no answer came");
+        return request->wants & WANTS_REPLY ? verdict(STATUS_UNCERTAIN, unanswered) : verdict_done();
     case FATE_IN_HAND:
-        return why.status > STATUS_SIGNAL
-                   ? why
-                   : verdict(STATUS_UNCERTAIN, "a receiver has the message in hand and has not finished");
+        return verdict(STATUS_UNCERTAIN, "a receiver has the message in hand and has not finished");
     default:
-        return why.status > STATUS_SIGNAL
-                   ? why
-                   : verdict(STATUS_UNCERTAIN, "the message cannot be taken back out of the mailbox");
+        return verdict(STATUS_UNCERTAIN, "the message cannot be taken back out of the mailbox");
     }
 }
 
@@ -298,10 +307,10 @@ struct verdict request_await_stored(struct request *request, struct queue *queue
             return verdict(STATUS_GONE, "removed while waiting");
         }
         if (wake == WAKE_SIGNAL) {
-            return give_up(queue, place, verdict(STATUS_SIGNAL + wait_signal(), NULL));
+            return give_up(request, queue, place, verdict(STATUS_SIGNAL + wait_signal(), NULL));
         }
         if (wake == WAKE_DEADLINE) {
-            return give_up(queue, place,
+            return give_up(request, queue, place,
                            request->nonblock
                                ? verdict(STATUS_NOT_NOW, "nobody took it; the message is withdrawn")
                                : verdict(STATUS_TIMEOUT, "timed out; the message is withdrawn"));

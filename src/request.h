@@ -48,7 +48,8 @@ struct verdict request_begin(struct request *request, const char *mailbox);
  */
 bool request_attend(void *context);
 
-/* Why an answer will never come: status 4, or what standard output says. */
+/* Why an answer will never come: status 4, or what standard output says. The text is good until the next
+ * call. */
 struct verdict request_failed(const struct request *request);
 
 /* The message has been taken: waits for what has to come still. Status 4 if it does not. */

@@ -1,0 +1,164 @@
+# shellcheck shell=bash
+# Goal: the sender learns who has taken each message, and it is true; and who keeps a mailbox to itself is told.
+load helper
+
+@test "a receipt has four columns: pid, uid, name and time" {
+    local box pid uid name waited rest
+    fifo-make box
+    fifo-make -b 2 store
+    for box in box store; do
+        start receiver fifo-recv --name=bob -c 2 "$box"
+        within fifo-send --receipt -t 5 "$box" one two >receipts
+        ended_with 0 receiver
+        assert_equal "$(cat receiver.out)" "one
+two"
+        assert_equal "$(wc -l <receipts)" 2
+        while read -r pid uid name waited rest; do
+            assert_equal "$pid $uid $name $rest" "$(cat receiver.pid) $(id -u) bob "
+            assert_regex "$waited" '^[0-9]+\.[0-9]{6}$'
+        done <receipts
+    done
+    run -0 find . -name '.*.????????????????'
+    assert_output ''
+}
+
+@test "without --name it is the program that runs the receiver; a name never spoils the columns" {
+    fifo-make box
+    cp /bin/bash ./worker
+    ./worker -c 'timeout 10 true; fifo-recv box >/dev/null; :' 3>&- &
+    run -0 within fifo-send --receipt -t 5 box x
+    assert_regex "$output" '^[0-9]+ [0-9]+ worker [0-9.]+$'
+    wait $!
+    start receiver fifo-recv --name=$'a b\nc\e[31m' box
+    run -0 within fifo-send --receipt -t 5 box x
+    assert_regex "$output" '^[0-9]+ [0-9]+ a_b [0-9.]+$'
+    start receiver fifo-recv --name= box
+    run -0 within fifo-send --receipt -t 5 box x
+    assert_regex "$output" '^[0-9]+ [0-9]+ - [0-9.]+$'
+}
+
+@test "the time is that until it was taken" {
+    local box
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        start sender fifo-send --receipt "$box" x
+        waits sender
+        sleep 0.5
+        run -0 within fifo-recv "$box"
+        ended_with 0 sender
+        read -r _ _ _ waited <sender.out
+        between 500 5000 "$((10#${waited%.*} * 1000 + 10#${waited#*.} / 1000))"
+    done
+}
+
+@test "COMMAND has succeeded before there is a receipt; one that fails gives none" {
+    local box
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        start sender fifo-send --receipt "$box" x
+        run -1 within fifo-recv -q --name=first "$box" false
+        waits sender
+        [ ! -s sender.out ]
+        run -0 within fifo-recv --name=second "$box" true
+        ended_with 0 sender
+        assert_regex "$(cat sender.out)" '^[0-9]+ [0-9]+ second '
+    done
+}
+
+@test "a receiver that is killed with the message in hand gives no receipt, the next one does" {
+    local box
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        start sender fifo-send --receipt "$box" x
+        start victim fifo-recv --name=victim "$box" sleep 60
+        wait_until pgrep -P "$(cat victim.pid)" -x sleep
+        kill -KILL "$(cat victim.pid)"
+        run -0 within fifo-recv --name=next "$box"
+        assert_output x
+        ended_with 0 sender
+        assert_regex "$(cat sender.out)" '^[0-9]+ [0-9]+ next '
+    done
+}
+
+@test "a program that gives no receipts leaves dashes" {
+    fifo-make box
+    start sender fifo-send --receipt box x
+    waits sender
+    run -0 within dd if=box bs=4096 count=1 status=none of=/dev/null
+    ended_with 0 sender
+    assert_regex "$(cat sender.out)" '^- - - [0-9.]+$'
+}
+
+@test "with -t it is withdrawn when nobody takes it" {
+    fifo-make -b unbounded store
+    refused 124 'the message is withdrawn' fifo-send --receipt -t 100ms store x
+    refused 1 'the message is withdrawn' fifo-send --receipt -n store x
+    refused 1 empty fifo-recv -n store
+    # Behind others, and before others, that come and stay.
+    fifo-send store first
+    start sender fifo-send --receipt -t 500ms store withdrawn
+    waits sender
+    fifo-send store last
+    start holder fifo-recv store sleep 60
+    wait_until pgrep -P "$(cat holder.pid)" -x sleep
+    ended_with 124 sender
+    run -0 within fifo-recv store
+    assert_output last
+    kill -KILL "$(cat holder.pid)"
+    wait_until test -s holder.status
+    run -0 within fifo-recv store
+    assert_output first
+    refused 1 empty fifo-recv -n store
+}
+
+@test "five receivers and a thousand messages: receipts and logs agree one to one" {
+    local box n
+    fifo-make box
+    fifo-make -b 3 store
+    for box in box store; do
+        for n in 1 2 3 4 5; do
+            start "r$n" fifo-recv -f --name="r$n" "$box"
+        done
+        seq 1000 >numbers
+        within fifo-send -l --receipt "$box" <numbers >receipts
+        fifo-rm "$box"
+        ended_with 3 r1 r2 r3 r4 r5
+        assert_equal "$(wc -l <receipts)" 1000
+        paste -d ' ' numbers <(cut -d ' ' -f 3 receipts) | sort >told
+        for n in 1 2 3 4 5; do
+            sed "s/\$/ r$n/" "r$n.out"
+        done | sort | cmp - told
+    done
+}
+
+@test "-x: who comes second is told who is there" {
+    local box pid
+    fifo-make box
+    fifo-make -b 5 store
+    for box in box store; do
+        start first fifo-recv -x -f "$box"
+        waits first
+        pid=$(cat first.pid)
+        refused 1 "busy: process $pid has it to itself" fifo-recv -n "$box"
+        refused 1 "busy: process $pid has it to itself" fifo-recv -x -n "$box"
+        refused 124 "process $pid has it to itself" fifo-recv -t 100ms "$box"
+        refused 124 "process $pid has it to itself" fifo-recv -x -t 100ms "$box"
+        mkfifo -m 600 "feed.$box"
+        STDIN="feed.$box" start sender fifo-send -l -x "$box"
+        exec 8>"feed.$box"
+        echo one >&8
+        wait_until grep -q one first.out
+        pid=$(cat sender.pid)
+        refused 1 "busy: process $pid has it to itself" fifo-send -n "$box" x 8>&-
+        refused 124 "process $pid has it to itself" fifo-send -x -t 100ms "$box" x 8>&-
+        echo two >&8
+        exec 8>&-
+        ended_with 0 sender
+        wait_until grep -q two first.out
+        run -0 within fifo-rm "$box"
+        ended_with 3 first
+    done
+}

@@ -1,0 +1,350 @@
+# shellcheck shell=bash
+# Goal: each request gets its own reply or says why not, whoever dies; and nothing is left behind.
+load helper
+
+# nothing_left: asserts that there is no reply mailbox beside the mailboxes.
+nothing_left() {
+    run -0 find . -name '.*.????????????????'
+    assert_output ''
+}
+
+# asks_for N: N processes wait for a reply, or did when they were killed.
+asks_for() {
+    [ "$(find . -name '.*.????????????????' | wc -l)" = "$1" ]
+}
+
+# serve NAME MAILBOX SCRIPT...: a server that runs the shell script on each request.
+serve() {
+    start "$1" fifo-recv -f "$2" sh -c "${@:3}"
+}
+
+@test "the reply is what COMMAND prints, from a FIFO and from a buffered mailbox" {
+    local box
+    fifo-make calc
+    fifo-make -b 3 store
+    for box in calc store; do
+        serve server "$box" 'read -r sum; echo "$(($sum))"'
+        run -0 within fifo-send -r -t 5 "$box" '2+3' '4*5'
+        assert_output "5
+20"
+        run -0 within fifo-send -r -t 5 -l "$box" <<<$'1+1\n2+2'
+        assert_output "2
+4"
+        kill "$(cat server.pid)"
+        ended_with 143 server
+        refused 1 empty fifo-recv -n "$box"
+        nothing_left
+    done
+}
+
+@test "a reply has any size and any bytes" {
+    local box size
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        serve server "$box" 'cat'
+        for size in 1 4056 4057 4096 70000 3000000; do
+            head -c "$size" /dev/urandom >sent
+            within fifo-send -r -t 10 "$box" <sent >got
+            cmp sent got
+        done
+        fifo-rm "$box"
+        ended_with 3 server
+    done
+    nothing_left
+}
+
+@test "COMMAND replies in several parts, and by its standard output" {
+    fifo-make box
+    # shellcheck disable=SC2016
+    serve server box 'fifo-send "$FIFO_REPLY" one two; seq 20000 | fifo-send "$FIFO_REPLY"; echo last'
+    run -0 within fifo-send -r -t 5 box x
+    assert_equal "$output" "$(echo one && echo two && seq 20000 && echo last)"
+}
+
+@test "a reply may come later, from anybody, and be empty" {
+    local box
+    fifo-make box
+    fifo-make -b 1 store
+    for box in box store; do
+        # shellcheck disable=SC2016
+        start server fifo-recv "$box" sh -c 'echo "$FIFO_REPLY" >asked'
+        start asker fifo-send -r -t 10 "$box" x
+        ended_with 0 server
+        waits asker
+        [ ! -s asker.out ]
+        run -0 within fifo-send "$(cat asked)" answer
+        ended_with 0 asker
+        assert_equal "$(cat asker.out)" answer
+        refused 3 'nobody waits for this reply' fifo-send "$(cat asked)" late
+    done
+    # shellcheck disable=SC2016
+    start server fifo-recv box sh -c 'fifo-send -N "$FIFO_REPLY" ""'
+    run -0 within fifo-send -r -t 5 box x
+    assert_output ''
+    nothing_left
+}
+
+@test "a COMMAND that fails is 4, with its status, and the request is withdrawn" {
+    local box
+    fifo-make box
+    fifo-make -b 1 store
+    for box in box store; do
+        start server fifo-recv "$box" sh -c 'exit 7'
+        refused 4 'COMMAND of process [0-9]* failed with status 7' fifo-send -r -t 10 "$box" x
+        ended_with 7 server
+        start server fifo-recv "$box" ./missing
+        refused 4 'COMMAND of process [0-9]* failed with status 127' fifo-send -r -t 10 "$box" x
+        ended_with 127 server
+        refused 1 empty fifo-recv -n "$box"
+    done
+    nothing_left
+}
+
+@test "a server that is killed with a request in hand is 4 at once, and it is withdrawn" {
+    local box
+    fifo-make box
+    fifo-make -b 1 store
+    for box in box store; do
+        start server fifo-recv "$box" sleep 60
+        start asker fifo-send -r -t 15 "$box" x
+        wait_until pgrep -P "$(cat server.pid)" -x sleep
+        kill -KILL "$(cat server.pid)"
+        milliseconds ended_with 4 asker
+        between 0 5000 "$took"
+        one_line 'has ended without an answer' "$(cat asker.err)"
+        wait_until test -s server.status
+        refused 1 empty fifo-recv -n "$box"
+    done
+    nothing_left
+}
+
+@test "not taken in time is 124, or 1, and never will be; taken and not answered is 4" {
+    local box
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        refused 124 'the message is withdrawn' fifo-send -r -t 100ms "$box" x
+        refused 1 '.' fifo-send -r -n "$box" x
+        refused 1 empty fifo-recv -n "$box"
+        start server fifo-recv "$box" true
+        refused 4 'no reply came' fifo-send -r -t 300ms "$box" x
+        ended_with 0 server
+        start server fifo-recv "$box" sleep 3
+        refused 4 'in hand' fifo-send -r -t 300ms "$box" x
+        kill -KILL "$(cat server.pid)"
+        wait_until test -s server.status
+        run within fifo-recv -q -n "$box"
+    done
+    nothing_left
+}
+
+@test "a receiver without COMMAND says that it does not reply" {
+    local box
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        start receiver fifo-recv -f "$box"
+        refused 4 'does not reply' fifo-send -r -t 10 "$box" x
+        within fifo-send "$box" y
+        wait_until grep -q y receiver.out
+        assert_equal "$(cat receiver.out)" "x
+y"
+        kill "$(cat receiver.pid)"
+        ended_with 143 receiver
+    done
+    nothing_left
+}
+
+@test "removal ends who waits for a reply to what was not taken" {
+    local box
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        start asker fifo-send -r "$box" x
+        waits asker
+        run -0 within fifo-rm -f "$box"
+        ended_with 3 asker
+    done
+    nothing_left
+}
+
+@test "two hundred at once, and one server: every reply reaches its own" {
+    many box 1
+}
+
+@test "two hundred at once, and four servers at a buffered mailbox: every reply reaches its own" {
+    many store 4
+}
+
+# many MAILBOX N: two hundred requests at once to N servers.
+many() {
+    local i pids=() servers=()
+    [ "$1" = box ] && fifo-make box
+    [ "$1" = store ] && fifo-make -b unbounded store
+    for ((i = 0; i < $2; i++)); do
+        serve "server.$i" "$1" 'sed "s/^/reply to /"'
+        servers+=("server.$i")
+    done
+    for i in {1..200}; do
+        fifo-send -r -t 60 "$1" "$i" >"got.$i" 3>&- &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do
+        wait "$i"
+    done
+    for i in {1..200}; do
+        echo "reply to $i" | cmp - "got.$i"
+    done
+    nothing_left
+    fifo-rm "$1"
+    ended_with 3 "${servers[@]}"
+}
+
+@test "whatever ends it, a sender leaves no reply mailbox; after SIGKILL the next one sweeps it away" {
+    local signal box
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        for signal in INT TERM HUP; do
+            start asker env --default-signal=INT fifo-send -r "$box" x
+            wait_until asks_for 1
+            waits asker
+            kill -"$signal" "$(cat asker.pid)"
+            status_of asker
+            nothing_left
+        done
+        start asker fifo-send -r "$box" x
+        wait_until asks_for 1
+        waits asker
+        kill -KILL "$(cat asker.pid)"
+        ended_with 137 asker
+        asks_for 1
+        start living fifo-send -r "$box" y
+        wait_until asks_for 1
+        waits living
+        # It has not taken the living one's away.
+        refused 124 withdrawn fifo-send -r -t 200ms "$box" z
+        asks_for 1
+        kill "$(cat living.pid)"
+        ended_with 143 living
+        nothing_left
+    done
+}
+
+@test "a sender that waits behind others for its turn leaves nothing either when a signal ends it" {
+    fifo-make box
+    start first fifo-send box first
+    waits first
+    start asker fifo-send -r box x
+    wait_until asks_for 1
+    waits asker
+    kill "$(cat asker.pid)"
+    ended_with 143 asker
+    nothing_left
+}
+
+@test "a reply to a sender that is gone does not hold up the server, nor does one that is stopped for good" {
+    fifo-make box
+    # shellcheck disable=SC2016
+    start server fifo-recv -v box sh -c 'touch begun; while [ ! -e go ]; do sleep 0.01; done; echo late'
+    start asker fifo-send -r box x
+    wait_until test -e begun
+    kill -KILL "$(cat asker.pid)"
+    ended_with 137 asker
+    touch go
+    ended_with 0 server
+    start server fifo-recv box sh -c 'echo reply'
+    start asker fifo-send -r box x
+    status_of server >/dev/null
+    status_of asker >/dev/null
+    start server fifo-recv -q -t 1 box sh -c 'touch second; sleep 0.2; echo reply'
+    start asker fifo-send -r box x
+    wait_until test -e second
+    kill -STOP "$(cat asker.pid)"
+    milliseconds status_of server
+    between 0 8000 "$took"
+    kill -CONT "$(cat asker.pid)"
+    status_of asker >/dev/null
+}
+
+@test "where no reply mailbox can be made, that is said, and nothing is sent" {
+    as_another_user
+    mkdir -m 755 shut
+    fifo-make -m 666 shut/box
+    refused 2 'use a mailbox in a directory where you may make files' "${NOBODY[@]}" fifo-send -r -t 1 shut/box x
+    refused 1 empty fifo-recv -n shut/box
+}
+
+@test "a server of another user replies, with any size" {
+    as_another_user
+    mkdir -m 777 open
+    fifo-make -m 666 open/box
+    head -c 100000 /dev/urandom >sent
+    chmod 644 sent
+    start server fifo-recv open/box cat sent
+    "${NOBODY[@]}" timeout 10 fifo-send -r -t 5 open/box x >got
+    cmp sent got
+    ended_with 0 server
+}
+
+# A request as a hostile sender may write it: with the token $1, of 32 hexadecimal digits.
+request() {
+    # shellcheck disable=SC2059
+    printf "$(sed 's/../\\x&/g' <<<"ff666d01520028002a00000000000000${1}0200000000000000")x\n"
+}
+
+@test "a hostile request makes a receiver write to nothing but a reply mailbox" {
+    local n=0 kind directory=.box.00112233445566ab file=8899aabbccddeeff
+    local token=${directory#.box.}$file
+    fifo-make box
+    echo precious >victim
+    fifo-make elsewhere
+    for kind in none regular link fifo linked_directory hard; do
+        rm -rf "$directory" aside
+        mkdir -p "$directory"
+        case $kind in
+        regular) echo precious >"$directory/$file" ;;
+        link) ln -s "$PWD/elsewhere" "$directory/$file" ;;
+        fifo) mkfifo "$directory/$file" ;;
+        linked_directory)
+            mv "$directory" aside
+            mkfifo -m 1622 "aside/$file" 2>/dev/null || { mkfifo "aside/$file" && chmod 1622 "aside/$file"; }
+            ln -s aside "$directory"
+            ;;
+        hard)
+            mkfifo other && chmod 1622 other && ln other "$directory/$file"
+            ;;
+        esac
+        exec 8<>elsewhere
+        request "$token" >box 8>&- &
+        run -0 within fifo-recv box sh -c 'echo reply' 8>&-
+        wait $!
+        run timeout 1 dd bs=1 count=1 status=none iflag=nonblock <&8
+        assert_output --partial 'Resource temporarily unavailable'
+        exec 8>&-
+        [ "$kind" != regular ] || assert_equal "$(cat "$directory/$file")" precious
+        n=$((n + 1))
+        # shellcheck disable=SC2016
+        refused 3 '.' fifo-send -t 2 "$PWD/$directory/$file" x
+    done
+    assert_equal "$n" 6
+}
+
+@test "a notice in a mailbox that is none for replies is damage" {
+    fifo-make box
+    # shellcheck disable=SC2059
+    printf "$(sed 's/../\\x&/g' <<<"ff666d014e001000110000000000000041")" >box &
+    run -5 on_stderr fifo-recv box
+    one_line 'skipped a damaged message' "$output"
+    wait $!
+}
+
+@test "the options go together as they should" {
+    fifo-make box
+    refused 2 'exclude each other' fifo-send -r --receipt box x
+    refused 2 'not -R, nor -s' fifo-send -r -R box
+    refused 2 'not -R, nor -s' fifo-send --receipt -s 4 box
+    refused 3 'no such mailbox' fifo-send -r missing x
+    nothing_left
+}
