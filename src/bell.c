@@ -31,9 +31,6 @@ enum wake bell_sit(struct bell *bell, deadline until)
     const int64_t own = getpid() % BELL_CHAIRS;
     bool seated = false;
 
-    if (bell->fd == -1 && (bell->fd = open_end(bell, O_RDONLY)) == -1) {
-        return WAKE_EVENT;
-    }
     for (int i = 0; i < BELL_CHAIRS && !seated; i++) {
         bell->chair = bell->first + (own + i) % BELL_CHAIRS;
         struct lock free = chair(bell, bell->chair, 1);

@@ -51,7 +51,7 @@ struct bell {
 };
 
 /*
- * Takes a chair and listens; opens the bell if that has not been done, O_RDONLY, and only if it is a FIFO.
+ * Takes a chair and listens at the bell, which is open.
  * WAKE_DONE: look now, then bell_sleep(). WAKE_EVENT: the kernel refused, see errno. Anything else as
  * wait_call(); then nothing is held.
  */

@@ -122,7 +122,11 @@ struct verdict queue_peek(struct queue *queue, struct queue_message *message)
                     *message = content_message(&record, content);
                     return verdict_done();
                 }
-                if (errno == EMSGSIZE || errno == ENOMEM) {
+                if (errno == EMSGSIZE) {
+                    return verdict(STATUS_REFUSED,
+                                   "the message is longer than --max-size; it stays in the mailbox");
+                }
+                if (errno == ENOMEM) {
                     return verdict_errno("cannot look at the oldest message", errno);
                 }
             }

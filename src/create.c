@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,11 +112,23 @@ static struct verdict accept(struct creation *creation, const char *path)
         return verdict_done();
     }
     v = queue_open(&queue, path, QUEUE_LOOK);
+    if (v.status == STATUS_REFUSED) {
+        v = queue_open(&queue, path, QUEUE_RECEIVER); /* which repairs it, if it can be */
+    }
     if (v.status == STATUS_DONE) {
         v = queue_count(&queue, &counts);
         queue_close(&queue);
     }
     return v.status == STATUS_DONE ? compare(creation, &counts) : v;
+}
+
+static bool is_inside_mailbox(const char *path)
+{
+    char *copy = strdup(path);
+    bool inside = copy != NULL && queue_is_mailbox(dirname(copy));
+
+    free(copy);
+    return inside;
 }
 
 struct verdict create(struct creation *creation, const char *path)
@@ -124,6 +137,9 @@ struct verdict create(struct creation *creation, const char *path)
 
     *creation->difference = '\0';
     creation->was_there = false;
+    if (is_inside_mailbox(path)) {
+        return verdict(STATUS_ERROR, "would lie in a buffered mailbox, where nothing else may be");
+    }
     if (make(creation, path) == 0) {
         return verdict_done();
     }

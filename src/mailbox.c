@@ -76,6 +76,9 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
                                              : not_found(errno);
     }
     bool buffered = S_ISDIR(file.st_mode) && queue_is_mailbox(path);
+    if (S_ISDIR(file.st_mode) && !buffered && errno == EACCES) {
+        return verdict_errno("cannot look into it", EACCES);
+    }
     if (!S_ISFIFO(file.st_mode) && !buffered) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
     }

@@ -71,6 +71,10 @@ static struct verdict find_self(pid_t claimed, struct process *self)
     return verdict_done();
 }
 
+/*
+ * The other process is taken as it is named. One that has just been made, and is not the program yet that it
+ * will be, looks like a copy of its parent; its time of start stays.
+ */
 static struct verdict find_other(pid_t pid, struct process *other, int *pidfd)
 {
     if (pid == 1) {
@@ -86,12 +90,6 @@ static struct verdict find_other(pid_t pid, struct process *other, int *pidfd)
     if (other->user != geteuid()) {
         return verdict(STATUS_ERROR,
                        "belongs to another user: direct links are between processes of one user");
-    }
-    pid_t named = other->pid;
-    find_original(other);
-    if (other->pid != named) {
-        close(*pidfd);
-        return find_other(other->pid, other, pidfd);
     }
     *pidfd = descriptor_above_standard(*pidfd);
     return verdict_done();
@@ -184,29 +182,84 @@ static struct verdict make_fifo(const char *path)
     return made == -1 && error != EEXIST ? verdict_errno("cannot make the link", error) : verdict_done();
 }
 
+/* The path of the link from one process to another, to be freed. */
+static char *link_path(const char *directory, const struct process *from, const struct process *to)
+{
+    char *path = NULL;
+    int length = asprintf(&path, "%s/%" PRIu64 ":%d.%" PRIu64 "-%d.%" PRIu64, directory, process_namespace(),
+                          (int)from->pid, from->started, (int)to->pid, to->started);
+    return length == -1 ? NULL : path;
+}
+
+static bool has_link(const char *directory, const struct process *from, const struct process *to)
+{
+    char *path = link_path(directory, from, to);
+    bool has = path != NULL && access(path, F_OK) == 0;
+
+    free(path);
+    return has;
+}
+
+/*
+ * A shell may become the last command that it runs, instead of starting it: `sh -c '...; fifo-send ...'`.
+ * Then it is we that the other process has a link with, and not our parent.
+ */
+static void prefer_own_link(const char *directory, struct process *us, const struct process *them)
+{
+    struct process own;
+
+    if (process_look(getpid(), &own) &&
+        (has_link(directory, &own, them) || has_link(directory, them, &own))) {
+        *us = own;
+    }
+}
+
+/* Who we claim to be: 0 if nothing is said. */
+static struct verdict find_claim(pid_t *claimed, char *detail, size_t size)
+{
+    const char *text = getenv("FIFO_SELF");
+
+    if (*claimed == 0 && text != NULL && *text != '\0' && (*claimed = peer_parse(text)) == 0) {
+        snprintf(detail, size, "FIFO_SELF");
+        return verdict(STATUS_ERROR, "is no process id");
+    }
+    snprintf(detail, size, "process %d", (int)*claimed);
+    return verdict_done();
+}
+
+/* Makes the link in the directory. */
+static struct verdict make_link(struct peer *peer, const char *directory, const struct process *us,
+                                const struct process *them, bool sending)
+{
+    sweep(directory);
+    peer->path = sending ? link_path(directory, us, them) : link_path(directory, them, us);
+    peer->self = us->pid;
+    peer->other = them->pid;
+    snprintf(peer->self_name, sizeof peer->self_name, "%s", us->name);
+    snprintf(peer->other_name, sizeof peer->other_name, "%s", them->name);
+    struct verdict v =
+        peer->path == NULL ? verdict_errno("cannot make the link", ENOMEM) : make_fifo(peer->path);
+    return v.status == STATUS_DONE && watch_process(peer->pidfd) == -1
+               ? verdict_errno("cannot watch the other process", errno)
+               : v;
+}
+
 struct verdict peer_link(struct peer *peer, pid_t other, pid_t self, bool sending, char *detail, size_t size)
 {
     struct process us, them;
-    const char *claimed = getenv("FIFO_SELF");
+    pid_t claimed = self;
 
     *peer = (struct peer){.pidfd = -1};
     snprintf(detail, size, "process %d", (int)other);
     struct verdict v = find_other(other, &them, &peer->pidfd);
+    if (v.status == STATUS_DONE) {
+        v = find_claim(&claimed, detail, size);
+    }
+    if (v.status == STATUS_DONE) {
+        v = find_self(claimed, &us);
+    }
     if (v.status != STATUS_DONE) {
         return v;
-    }
-    if (self == 0 && claimed != NULL && *claimed != '\0' && (self = peer_parse(claimed)) == 0) {
-        snprintf(detail, size, "FIFO_SELF");
-        return verdict(STATUS_ERROR, "is no process id");
-    }
-    snprintf(detail, size, "process %d", (int)self);
-    v = find_self(self, &us);
-    if (v.status != STATUS_DONE) {
-        return v;
-    }
-    if (us.pid == them.pid) {
-        snprintf(detail, size, "process %d", (int)other);
-        return verdict(STATUS_ERROR, "is this process itself");
     }
     char *directory = directory_name();
     if (directory == NULL) {
@@ -214,24 +267,17 @@ struct verdict peer_link(struct peer *peer, pid_t other, pid_t self, bool sendin
     }
     snprintf(detail, size, "%s", directory);
     v = check_directory(directory);
+    if (v.status == STATUS_DONE && claimed == 0) {
+        prefer_own_link(directory, &us, &them);
+    }
+    if (v.status == STATUS_DONE && us.pid == them.pid) {
+        snprintf(detail, size, "process %d", (int)other);
+        v = verdict(STATUS_ERROR, "is this process itself");
+    }
     if (v.status == STATUS_DONE) {
-        const struct process *from = sending ? &us : &them, *to = sending ? &them : &us;
-        sweep(directory);
-        if (asprintf(&peer->path, "%s/%" PRIu64 ":%d.%" PRIu64 "-%d.%" PRIu64, directory, process_namespace(),
-                     (int)from->pid, from->started, (int)to->pid, to->started) == -1) {
-            v = verdict_errno("", ENOMEM);
-        } else {
-            v = make_fifo(peer->path);
-        }
+        v = make_link(peer, directory, &us, &them, sending);
     }
     free(directory);
-    peer->self = us.pid;
-    peer->other = them.pid;
-    snprintf(peer->self_name, sizeof peer->self_name, "%s", us.name);
-    snprintf(peer->other_name, sizeof peer->other_name, "%s", them.name);
-    if (v.status == STATUS_DONE && watch_process(peer->pidfd) == -1) {
-        v = verdict_errno("cannot watch the other process", errno);
-    }
     return v;
 }
 

@@ -78,25 +78,6 @@ struct verdict queue_ended(struct queue *queue, enum wake wake, const char *late
     }
 }
 
-struct verdict queue_sleep(struct queue *queue, struct bell *bell, const char *none, const char *late)
-{
-    if (queue->nonblock) {
-        return verdict(STATUS_NOT_NOW, none);
-    }
-    if (queue->late) {
-        return verdict(STATUS_TIMEOUT, late);
-    }
-    queue_watch(queue);
-    bool seated = bell->chair != 0;
-    enum wake wake = seated ? bell_sleep(bell, queue->until) : bell_sit(bell, queue->until);
-    if (wake == WAKE_EVENT && !seated) {
-        return verdict_errno("cannot wait at it", errno);
-    }
-    struct verdict v = queue_ended(queue, wake, late);
-    queue->late = v.status == STATUS_TIMEOUT;
-    return queue->late ? verdict_done() : v;
-}
-
 bool queue_try(struct queue *queue, enum queue_lock lock)
 {
     struct lock wanted = place(queue, lock);
@@ -262,6 +243,31 @@ static struct verdict open_part(struct queue *queue, int *fd, const char *name, 
     return v.status == STATUS_DONE ? verdict_errno("cannot open what belongs to it", ENOENT) : v;
 }
 
+struct verdict queue_sleep(struct queue *queue, struct bell *bell, const char *none, const char *late)
+{
+    if (queue->nonblock) {
+        return verdict(STATUS_NOT_NOW, none);
+    }
+    if (queue->late) {
+        return verdict(STATUS_TIMEOUT, late);
+    }
+    if (bell->fd == -1) {
+        struct verdict opened = open_part(queue, &bell->fd, bell->name, O_RDONLY, S_IFIFO);
+        if (opened.status != STATUS_DONE) {
+            return opened;
+        }
+    }
+    queue_watch(queue);
+    bool seated = bell->chair != 0;
+    enum wake wake = seated ? bell_sleep(bell, queue->until) : bell_sit(bell, queue->until);
+    if (wake == WAKE_EVENT && !seated) {
+        return verdict_errno("cannot wait at it", errno);
+    }
+    struct verdict v = queue_ended(queue, wake, late);
+    queue->late = v.status == STATUS_TIMEOUT;
+    return queue->late ? verdict_done() : v;
+}
+
 /*
  * Who may change something has the bell open that tells of it: if he is killed between the change and the
  * ring, its closing rings (bell.h).
@@ -293,10 +299,13 @@ static bool has_file(const char *path, size_t length, const char *name)
     }
     memcpy(whole, path, length);
     memcpy(whole + length, name, size);
+    errno = 0;
     bool has = lstat(whole, &file) == 0 && S_ISREG(file.st_mode);
+    int error = errno;
     if (whole != brief) {
         free(whole);
     }
+    errno = error;
     return has;
 }
 

@@ -124,7 +124,8 @@ struct queue_counts {
  */
 struct verdict queue_make(const char *path, mode_t mode, bool masked, uint64_t capacity, bool sync);
 
-/* Whether the directory `path` is a buffered mailbox, as far as a look at one name in it tells. lstat(2). */
+/* Whether the directory `path` is a buffered mailbox, as far as a look at one name in it tells. If not, errno
+ * of lstat(2): EACCES where that cannot be told. */
 bool queue_is_mailbox(const char *path);
 
 /*

@@ -286,7 +286,7 @@ two"
         refused 3 "part of the buffered mailbox" fifo-send -n "$bell" x
         refused 3 "part of the buffered mailbox" fifo-recv -n "$bell"
         refused 3 "part of the buffered mailbox" fifo-rm -f "$bell"
-        refused 2 "part of the buffered mailbox" fifo-make -p "$bell"
+        refused 2 "in a buffered mailbox" fifo-make -p "$bell"
     done
     (cd box && refused 3 "part of the buffered mailbox" fifo-send -n ready x)
     fifo-send box one
@@ -317,6 +317,41 @@ two"
     rm box/.state
     run -0 within fifo-rm -f box
     refute [ -e box ]
+}
+
+@test "a sender that finds it full and without its bell makes that again, and waits" {
+    fifo-make -b 1 box
+    fifo-send box one
+    rm box/space
+    start sender fifo-send box two
+    waits sender
+    run -0 within fifo-recv -c 2 box
+    assert_output "one
+two"
+    ended_with 0 sender
+}
+
+@test "fifo-make -p repairs what it finds; and makes nothing inside a mailbox" {
+    fifo-make -b 3 box
+    fifo-send box one
+    rm box/.state
+    run -0 within fifo-make -p -b 3 box
+    holds one
+    refused 2 'would lie in a buffered mailbox' fifo-make box/inner
+    refused 2 'would lie in a buffered mailbox' fifo-make -b 1 box/inner
+}
+
+@test "who may not look into a mailbox is told so" {
+    as_another_user
+    fifo-make -m 600 -b 1 box
+    refused 2 'Permission denied' "${NOBODY[@]}" fifo-send -n box x
+    refused 2 'Permission denied' "${NOBODY[@]}" fifo-recv -n box
+}
+
+@test "--peek of a message longer than --max-size is 5" {
+    fifo-make -b 1 box
+    head -c 300000 /dev/zero | fifo-send box
+    refused 5 'longer than --max-size; it stays' fifo-recv --peek --max-size=1K box
 }
 
 @test "what lies in the place of a part is not opened, and nothing is written to it" {
