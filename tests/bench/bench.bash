@@ -3,7 +3,7 @@
 #
 # QUICK=1               makes the works small
 # RUNS=N                how often each is done
-# WORKS="WORK ..."      which of bulk, lines, oneshot, rendezvous, sizes, waiters, buffered, durable and workers
+# WORKS="WORK ..."      which of bulk, lines, oneshot, rendezvous, sizes, waiters, buffered, durable, workers and requests
 # WITHOUT="PROGRAM ..." takes these peers for missing
 # DISK=DIR              where buffered mailboxes are measured, beside tmpfs; else TMPDIR, /tmp or where the programs are
 # LIMIT=SEC             how long a single run may take
@@ -17,7 +17,7 @@ INTO=${INTO:+$(realpath "$INTO")}
 DISK=${DISK:+$(realpath "$DISK")}
 PLOT=$(realpath -m "${PLOT:-$BENCH/throughput.svg}")
 export LC_ALL=C
-for part in lib servers bulk lines oneshot sizes waiters places buffered durable workers report; do
+for part in lib servers bulk lines oneshot sizes waiters places buffered durable workers requests report; do
     # shellcheck source-path=SCRIPTDIR disable=SC1090
     . "$BENCH/$part.bash"
 done
@@ -40,10 +40,10 @@ RESULTS=$SPACE/results
 
 start_mosquitto
 start_redis
-for work in ${WORKS:-bulk lines oneshot rendezvous sizes waiters buffered durable workers}; do
+for work in ${WORKS:-bulk lines oneshot rendezvous sizes waiters buffered durable workers requests}; do
     case $work in
         lines) many_lines ;;
-        bulk | oneshot | rendezvous | sizes | waiters | buffered | durable | workers) "$work" ;;
+        bulk | oneshot | rendezvous | sizes | waiters | buffered | durable | workers | requests) "$work" ;;
         *) echo "no such work: $work" >&2 && exit 2 ;;
     esac
 done

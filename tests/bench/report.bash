@@ -78,6 +78,8 @@ targets() {
     target 'private dirty memory of a waiting sender, KiB' '<' 1024 "$(cost memory senders-1)"
     target 'private dirty memory of a waiting receiver, KiB' '<' 1024 "$(cost memory receivers-1)"
     targets_buffered
+    target 'one-shot request and reply: time, by that of redis-cli' '<=' 0.6 "$(ratio request-once ours redis)"
+    target 'requests and replies in a row: time, by that of redis-cli' '<=' 0.6 "$(ratio request ours redis)"
 }
 
 targets_buffered() {
