@@ -1,5 +1,6 @@
 /* fifo-send: sends messages; exits with 0 only after they have been taken, or stored in a buffered mailbox.
  */
+#include "ask.h"
 #include "batch.h"
 #include "cli.h"
 #include "deliver.h"
@@ -8,15 +9,12 @@
 #include "input.h"
 #include "mailbox.h"
 #include "outflow.h"
-#include "output.h"
-#include "request.h"
 #include "sender.h"
 #include "wait.h"
 
 #include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 struct options {
@@ -158,8 +156,8 @@ struct stock {
     bool filled; /* the other one has been filled already, with `verdict` */
     struct verdict verdict;
     struct outgoing message;
-    bool pending; /* there is such a message */
-    struct request *request;
+    bool pending;          /* there is such a message */
+    struct asking *asking; /* -r, --receipt */
 };
 
 /*
@@ -209,55 +207,8 @@ static struct verdict next(struct stock *stock)
     return fill(stock, &stock->batch[stock->current]);
 }
 
-/* Under --receipt, prints who took the message, which has waited since `start`. */
-static struct verdict print_receipt(const struct options *options, const struct request *request,
-                                    const struct timespec *start)
-{
-    char text[NOTICE_NAME + 80];
-    struct output output = {.fd = STDOUT_FILENO, .until = options->common.until};
-    struct timespec now;
-
-    if (!(options->wants & WANTS_RECEIPT)) {
-        return verdict_done();
-    }
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    long long waited = (now.tv_sec - start->tv_sec) * 1000000LL + (now.tv_nsec - start->tv_nsec) / 1000;
-    int length = request->noticed ? snprintf(text, sizeof text, "%" PRIu32 " %" PRIu32 " %s ",
-                                             request->notice.pid, request->notice.uid, request->notice.name)
-                                  : snprintf(text, sizeof text, "- - - ");
-    length += snprintf(text + length, sizeof text - (size_t)length, "%lld.%06lld\n", waited / 1000000,
-                       waited % 1000000);
-    struct verdict v = output_add(&output, text, (size_t)length);
-    v = v.status == STATUS_DONE ? output_flush(&output) : v;
-    if (v.status == STATUS_ERROR) {
-        v.reason = "the message was taken, but the receipt cannot be written to standard output";
-    }
-    return v;
-}
-
-/* Sends the message and waits for the reply, or the receipt. */
-static struct verdict ask(struct options *options, struct sender *sender, struct stock *stock)
-{
-    struct request *request = stock->request;
-    struct timespec start;
-
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    struct verdict v = request_begin(request, options->mailbox);
-    if (v.status == STATUS_DONE) {
-        stock->message.back = &request->address;
-        v = deliver(sender, &stock->message);
-        if (v.status == STATUS_DONE) {
-            sender_release(sender);
-            v = request_await(request);
-        } else if (v.status == STATUS_UNCERTAIN && request_attend(request)) {
-            v = request_failed(request);
-        }
-    }
-    return v.status == STATUS_DONE ? print_receipt(options, request, &start) : v;
-}
-
 /* Sends the batch or, if there is none, the message. *sent grows by what has been taken. */
-static struct verdict send_stock(struct options *options, struct sender *sender, struct stock *stock,
+static struct verdict send_stock(const struct options *options, struct sender *sender, struct stock *stock,
                                  unsigned long *sent)
 {
     struct batch *batch = &stock->batch[stock->current];
@@ -267,7 +218,8 @@ static struct verdict send_stock(struct options *options, struct sender *sender,
     if (batch->count > 0) {
         v = deliver_batch(sender, batch, &taken);
     } else {
-        v = options->wants == 0 ? deliver(sender, &stock->message) : ask(options, sender, stock);
+        v = options->wants == 0 ? deliver(sender, &stock->message)
+                                : ask(stock->asking, sender, &stock->message);
         taken = v.status == STATUS_DONE ? 1 : 0;
         progress_add(sender->progress, stock->message.length, taken);
         reference_drop(&stock->message.big);
@@ -336,47 +288,15 @@ static struct input make_input(const struct options *options)
     };
 }
 
-static struct request make_request(const struct options *options)
+static struct asking make_asking(const struct options *options)
 {
-    return (struct request){
-        .wants = options->wants,
-        .until = options->common.until,
-        .nonblock = options->common.nonblock,
-        .output = STDOUT_FILENO,
+    return (struct asking){
+        .mailbox = options->mailbox,
+        .request = {.wants = options->wants,
+                    .until = options->common.until,
+                    .nonblock = options->common.nonblock,
+                    .output = STDOUT_FILENO},
     };
-}
-
-/* To a buffered mailbox, with a return address: message after message, each waited for. */
-static struct verdict ask_queue(struct options *options, struct queue *queue, struct input *input,
-                                unsigned long *stored)
-{
-    struct request request = make_request(options);
-    struct outgoing message;
-    struct timespec start;
-    bool there = true;
-    struct verdict v = queue_open(queue, options->mailbox, QUEUE_SENDER);
-
-    for (*stored = 0; v.status == STATUS_DONE && there;) {
-        v = input_next(input, &message, &there);
-        if (v.status != STATUS_DONE || !there) {
-            break;
-        }
-        clock_gettime(CLOCK_MONOTONIC, &start);
-        v = request_begin(&request, options->mailbox);
-        if (v.status == STATUS_DONE) {
-            message.back = &request.address;
-            v = deposit_one(queue, &message, stored);
-        } else {
-            reference_drop(&message.big);
-        }
-        if (v.status == STATUS_DONE) {
-            const struct place place = queue->last;
-            v = request_await_stored(&request, queue, &place);
-        }
-        v = v.status == STATUS_DONE ? print_receipt(options, &request, &start) : v;
-    }
-    request_end(&request);
-    return v;
 }
 
 /* To a buffered mailbox. */
@@ -389,10 +309,15 @@ static struct verdict run_queue(struct options *options)
     };
     struct input input = make_input(options);
     unsigned long stored;
-    struct verdict v = options->wants != 0
-                           ? ask_queue(options, &queue, &input, &stored)
-                           : deposit(&queue, options->mailbox, &input, &options->common.progress, &stored);
+    struct verdict v;
 
+    if (options->wants == 0) {
+        v = deposit(&queue, options->mailbox, &input, &options->common.progress, &stored);
+    } else {
+        struct asking asking = make_asking(options);
+        v = ask_queue(&asking, &queue, &input, &stored);
+        request_end(&asking.request);
+    }
     cli_tell(&options->common, options->mailbox, "%lu stored%s", stored,
              v.status == STATUS_DONE ? "" : " before the one that failed");
     return v;
@@ -402,8 +327,8 @@ static struct verdict run_queue(struct options *options)
 static struct verdict run_link(struct options *options, const struct mailbox *box)
 {
     struct input input = make_input(options);
-    struct request request = make_request(options);
-    struct stock stock = {.options = options, .input = &input, .request = &request};
+    struct asking asking = make_asking(options);
+    struct stock stock = {.options = options, .input = &input, .asking = &asking};
     struct sender sender = {
         .until = options->common.until,
         .nonblock = options->common.nonblock,
@@ -412,7 +337,7 @@ static struct verdict run_link(struct options *options, const struct mailbox *bo
         .meanwhile = fill_other,
         .context = &stock,
         .attend = options->wants == 0 ? NULL : request_attend,
-        .attending = &request,
+        .attending = &asking.request,
     };
 
     if (options->count > 0) {
@@ -423,7 +348,7 @@ static struct verdict run_link(struct options *options, const struct mailbox *bo
             ? verdict(STATUS_REFUSED,
                       "a message of fixed size has at most 4096 bytes here: more is not written at once")
             : send_all(options, &sender, &stock);
-    request_end(&request);
+    request_end(&asking.request);
     return v;
 }
 

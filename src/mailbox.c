@@ -70,7 +70,8 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
 
     /* A name that a request leads to, and with it a hostile one, leads nowhere else. */
     bool is_address = reply_is_name(path);
-    if ((is_address ? lstat : stat)(path, &file) == -1) {
+    int looked = is_address ? lstat(path, &file) : stat(path, &file);
+    if (looked == -1) {
         return errno == ENOENT && is_address ? verdict(STATUS_GONE, "nobody waits for this reply any more")
                : errno == ENOENT             ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
                                              : not_found(errno);

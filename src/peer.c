@@ -144,27 +144,42 @@ static bool is_alive(pid_t pid, uint64_t started)
     return process_look(pid, &process) ? process.started == started : errno != ENOENT && errno != ESRCH;
 }
 
-/* Deletes the links of which an end is dead. Only those of our own pid namespace: of others we know nothing.
- */
+/* Reads a number that `end` follows, and steps behind that. */
+static bool read_number(const char **at, char end, uint64_t *number)
+{
+    char *behind;
+
+    errno = 0;
+    *number = strtoull(*at, &behind, 10);
+    bool good = errno == 0 && behind > *at && *behind == end;
+    *at = behind + (good && end != '\0' ? 1 : 0);
+    return good;
+}
+
+/* Whether that is the name of a link, in our pid namespace, of which an end is dead. Of others we know
+ * nothing. */
+static bool is_dead_link(const char *name, uint64_t ours)
+{
+    uint64_t namespace, pids[2], started[2];
+
+    return read_number(&name, ':', &namespace) && read_number(&name, '.', &pids[0]) &&
+           read_number(&name, '-', &started[0]) && read_number(&name, '.', &pids[1]) &&
+           read_number(&name, '\0', &started[1]) && namespace == ours &&
+           (!is_alive((pid_t)pids[0], started[0]) || !is_alive((pid_t)pids[1], started[1]));
+}
+
 static void sweep(const char *directory)
 {
     DIR *list = opendir(directory);
     const uint64_t ours = process_namespace();
     const struct dirent *entry;
+    char *path;
 
     while (list != NULL && (entry = readdir(list)) != NULL) {
-        uint64_t namespace, started[2];
-        int pids[2], end = 0;
-        if (sscanf(entry->d_name, "%" SCNu64 ":%d.%" SCNu64 "-%d.%" SCNu64 "%n", &namespace, &pids[0],
-                   &started[0], &pids[1], &started[1], &end) == 5 &&
-            entry->d_name[end] == '\0' && namespace == ours &&
-            (!is_alive(pids[0], started[0]) || !is_alive(pids[1], started[1]))) {
-            char *path;
-            if (asprintf(&path, "%s/%s", directory, entry->d_name) != -1) {
-                reply_sweep(path);
-                unlink(path);
-                free(path);
-            }
+        if (is_dead_link(entry->d_name, ours) && asprintf(&path, "%s/%s", directory, entry->d_name) != -1) {
+            reply_sweep(path);
+            unlink(path);
+            free(path);
         }
     }
     if (list != NULL) {

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,12 +24,11 @@ static bool parse(char *text, struct process *process)
     snprintf(process->name, sizeof process->name, "%s", open + 1);
     for (char *at = close + 2; *at != '\0';) {
         size_t length = strcspn(at, " \n");
-        uint64_t value = 0;
+        uint64_t value = strtoull(at, NULL, 10); /* the first of them is a letter */
         field++;
         if (field == STATE && (*at == 'Z' || *at == 'X')) {
             return false;
         }
-        sscanf(at, "%" SCNu64, &value);
         switch (field) {
         case PARENT:
             process->parent = (pid_t)value;

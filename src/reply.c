@@ -9,6 +9,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define HALF   (MESSAGE_TOKEN / 2)
+#define HALF   ((ptrdiff_t)MESSAGE_TOKEN / 2)
 #define DIGITS (2 * HALF)
 #define BASE   200 /* bytes of the mailbox's own name that go into the directory's */
 
@@ -114,7 +115,7 @@ int reply_open(const char *path)
 
 bool reply_put_notice(int fd, const struct notice *notice)
 {
-    struct frame frame;
+    struct frame frame = {0};
 
     message_put_notice(&frame, notice, sizeof *notice, getpid());
     return write(fd, frame.bytes, frame.length) == (ssize_t)frame.length;

@@ -265,6 +265,24 @@ struct verdict request_await(struct request *request)
     }
 }
 
+/*
+ * Takes back a message whose receiver has failed or died. The reply FIFO may have told of that just before
+ * the lease was given back; when that goes, the bell rings.
+ */
+static void withdraw_soon(struct queue *queue, const struct place *place)
+{
+    struct bell *bell = &queue->ready;
+    const deadline soon = deadline_in(GRACE);
+
+    while (queue_withdraw(queue, place) == FATE_IN_HAND && !deadline_passed(soon)) {
+        enum wake wake = bell->chair == 0 ? bell_sit(bell, soon) : bell_sleep(bell, soon);
+        if (wake == WAKE_SIGNAL) {
+            break;
+        }
+    }
+    bell_leave(bell);
+}
+
 /* What has to be said when we do not wait any longer, for the reason `why`. */
 static struct verdict give_up(const struct request *request, struct queue *queue, const struct place *place,
                               struct verdict why)
@@ -296,7 +314,7 @@ struct verdict request_await_stored(struct request *request, struct queue *queue
             return request->trouble;
         }
         if (has_failed(request)) {
-            queue_withdraw(queue, place);
+            withdraw_soon(queue, place);
             return request_failed(request);
         }
         if (!(request->wants & WANTS_REPLY) && is_left(request) && !queue_holds(queue, place)) {

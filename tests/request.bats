@@ -290,8 +290,7 @@ many() {
 
 # A request as a hostile sender may write it: with the token $1, of 32 hexadecimal digits.
 request() {
-    # shellcheck disable=SC2059
-    printf "$(sed 's/../\\x&/g' <<<"ff666d01520028002a00000000000000${1}0200000000000000")x\n"
+    perl -e 'print pack("H*", shift), "x\n"' "ff666d01520028002a00000000000000${1}0200000000000000"
 }
 
 @test "a hostile request makes a receiver write to nothing but a reply mailbox" {
@@ -333,8 +332,7 @@ request() {
 
 @test "a notice in a mailbox that is none for replies is damage" {
     fifo-make box
-    # shellcheck disable=SC2059
-    printf "$(sed 's/../\\x&/g' <<<"ff666d014e001000110000000000000041")" >box &
+    perl -e 'print pack "H*", shift' ff666d014e001000110000000000000041 >box &
     run -5 on_stderr fifo-recv box
     one_line 'skipped a damaged message' "$output"
     wait $!

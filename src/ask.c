@@ -1,0 +1,95 @@
+#include "ask.h"
+
+#include "deliver.h"
+#include "deposit.h"
+#include "output.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+/* Microseconds of a clock that nobody sets. */
+static long long now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000LL + time.tv_nsec / 1000;
+}
+
+/* Prints who took the message, which has waited since `start`. */
+static struct verdict print_receipt(const struct request *request, long long start)
+{
+    char text[NOTICE_NAME + 80];
+    char who[NOTICE_NAME + 40] = "- - -";
+    struct output output = {.fd = request->output, .until = request->until};
+    const long long waited = now() - start;
+
+    if (request->noticed) {
+        snprintf(who, sizeof who, "%" PRIu32 " %" PRIu32 " %s", request->notice.pid, request->notice.uid,
+                 request->notice.name);
+    }
+    int length = snprintf(text, sizeof text, "%s %lld.%06lld\n", who, waited / 1000000, waited % 1000000);
+    struct verdict v = output_add(&output, text, (size_t)length);
+    v = v.status == STATUS_DONE ? output_flush(&output) : v;
+    if (v.status == STATUS_ERROR) {
+        v.reason = "the message was taken, but the receipt cannot be written to standard output";
+    }
+    return v;
+}
+
+/* What remains to be done when everything has come. */
+static struct verdict finish(const struct request *request, long long start, struct verdict v)
+{
+    return v.status == STATUS_DONE && (request->wants & WANTS_RECEIPT) ? print_receipt(request, start) : v;
+}
+
+struct verdict ask(struct asking *asking, struct sender *sender, struct outgoing *message)
+{
+    struct request *request = &asking->request;
+    const long long start = now();
+    struct verdict v = request_begin(request, asking->mailbox);
+
+    if (v.status != STATUS_DONE) {
+        return v;
+    }
+    message->back = &request->address;
+    v = deliver(sender, message);
+    if (v.status == STATUS_DONE) {
+        sender_release(sender);
+        v = request_await(request);
+    } else if (v.status == STATUS_UNCERTAIN && request_attend(request)) {
+        v = request_failed(request);
+    }
+    return finish(request, start, v);
+}
+
+struct verdict ask_queue(struct asking *asking, struct queue *queue, struct input *input,
+                         unsigned long *stored)
+{
+    struct request *request = &asking->request;
+    struct outgoing message;
+    bool there = true;
+    struct verdict v = queue_open(queue, asking->mailbox, QUEUE_SENDER);
+
+    for (*stored = 0; v.status == STATUS_DONE && there;) {
+        v = input_next(input, &message, &there);
+        if (v.status != STATUS_DONE || !there) {
+            break;
+        }
+        const long long start = now();
+        v = request_begin(request, asking->mailbox);
+        if (v.status == STATUS_DONE) {
+            message.back = &request->address;
+            v = deposit_one(queue, &message, stored);
+        } else {
+            reference_drop(&message.big);
+        }
+        if (v.status == STATUS_DONE) {
+            const struct place place = queue->last;
+            v = request_await_stored(request, queue, &place);
+        }
+        v = finish(request, start, v);
+    }
+    return v;
+}
