@@ -5,11 +5,7 @@
 load helper
 
 # holds MESSAGE...: asserts that the mailbox holds exactly these, and takes them.
-holds() {
-    local taken
-    taken=$(within fifo-recv -q -n -f "${BOX:-box}") || [ $? = 1 ]
-    assert_equal "$taken" "$(printf '%s\n' "$@")"
-}
+holds() { left_in "${BOX:-box}" "$@"; }
 
 # --- fifo-make ----------------------------------------------------------------------------------------------------
 

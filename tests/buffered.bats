@@ -6,11 +6,7 @@
 load helper
 
 # holds MESSAGE...: asserts that box holds exactly these, and takes them.
-holds() {
-    local taken
-    taken=$(within fifo-recv -q -n -f "${BOX:-box}") || [ $? = 1 ]
-    assert_equal "$taken" "$(printf '%s\n' "$@")"
-}
+holds() { left_in "${BOX:-box}" "$@"; }
 
 @test "a message is stored while nobody is there, and comes out as it went in" {
     fifo-make -b unbounded box

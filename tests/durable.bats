@@ -13,11 +13,7 @@ scenario() {
 }
 
 # stored MESSAGE...: asserts that the mailbox holds exactly these, and takes them.
-stored() {
-    local taken
-    taken=$(within fifo-recv -q -n -f box) || [ $? = 1 ]
-    assert_equal "$taken" "$(printf '%s\n' "$@")"
-}
+stored() { left_in box "$@"; }
 
 # whole: asserts that nothing is half stored: the ledger and the log agree.
 whole() {

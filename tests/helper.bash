@@ -140,6 +140,14 @@ refused() {
     assert_equal "$(<stdout)" ''
 }
 
+# left_in MAILBOX MESSAGE...: asserts that the buffered mailbox holds exactly these, in this order, and takes them.
+left_in() {
+    local taken
+    taken=$(within fifo-recv -q -n -f "$1") || [ $? = 1 ]
+    shift
+    assert_equal "$taken" "$(printf '%s\n' "$@")"
+}
+
 # as_another_user: makes $PLACE, a directory that every user can reach, with the commands in $PLACE/bin, goes there, and
 # sets NOBODY to what runs a command as a user who owns nothing.
 as_another_user() {

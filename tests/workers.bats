@@ -16,11 +16,7 @@ at_work() {
     wait_until test -s "$1.got"
 }
 
-left() {
-    local taken
-    taken=$(within fifo-recv -q -n -f jobs) || [ $? = 1 ]
-    assert_equal "$taken" "$(printf '%s\n' "$@")"
-}
+left() { left_in jobs "$@"; }
 
 @test "COMMAND finds the message, exactly, and where it comes from" {
     head -c 100000 /dev/urandom >content
