@@ -48,11 +48,15 @@ clean:
 
 # Two suites at a time, where there is parallel(1); the longest ones first.
 BATS = bats --formatter tap $(if $(shell command -v parallel),--jobs 2 --no-parallelize-within-files)
-LONG = tests/durable.bats tests/stress.bats tests/history.bats
+LONG = tests/batch.bats tests/stream.bats tests/request.bats tests/examples.bats
 SUITES = $(LONG) $(filter-out $(LONG),$(wildcard tests/*.bats))
 
 check: all
 	$(BATS) $(SUITES)
+
+# Histories, crashes and damage, shortened to a minute or two.
+simulate: all
+	$(BATS) tests/simulated
 
 demo: all
 	tests/demo.bash
@@ -63,7 +67,7 @@ asan:
 	$(MAKE) BUILD=$(ASAN) BIN=$(ASAN)/bin STATIC=0 CC=clang \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' all
 	FIFO_BIN=$(ASAN)/bin ASAN_OPTIONS=detect_leaks=0:exitcode=99 UBSAN_OPTIONS=exitcode=99 \
-	    bats --formatter tap $(filter-out tests/stress.bats tests/history.bats tests/examples.bats tests/no-proc.bats,$(SUITES))
+	    bats --formatter tap $(filter-out tests/examples.bats tests/no-proc.bats,$(SUITES)) tests/simulated/crashes.bats
 
 # Memory and descriptors, under valgrind; it cannot see into static programs.
 VALGRIND = $(CURDIR)/.build-valgrind
@@ -71,7 +75,7 @@ valgrind:
 	$(MAKE) BUILD=$(VALGRIND) BIN=$(VALGRIND)/bin STATIC=0 CFLAGS='-O1 -g' all
 	FIFO_BIN=$(VALGRIND)/bin $(BATS) tests/valgrind
 
-# Histories, crashes and damage at full length: make stress RUNS=20
+# The same at full length: make stress RUNS=20
 RUNS = 5
 stress: all
 	for run in $$(seq $(RUNS)); do \
@@ -124,4 +128,4 @@ NAME = fifo-tools-$(VERSION)
 dist:
 	git archive --prefix=$(NAME)/ -o $(NAME).tar.gz HEAD
 
-.PHONY: all check demo install uninstall clean dist lint asan valgrind stress bench
+.PHONY: all check simulate demo install uninstall clean dist lint asan valgrind stress bench

@@ -69,6 +69,13 @@ static enum look skip(struct queue *queue, uint64_t at, const struct record *rec
     return LOOK_AGAIN;
 }
 
+static void have_in_hand(struct queue *queue, uint64_t start, size_t count)
+{
+    queue->start = start;
+    queue->generation = queue->ledger.taken.generation;
+    queue->leased = count;
+}
+
 /* Leases one message that was leased before. */
 static enum look lease_old(struct queue *queue, uint64_t at, struct queue_message *message, struct verdict *v)
 {
@@ -88,11 +95,24 @@ static enum look lease_old(struct queue *queue, uint64_t at, struct queue_messag
         lease_unlock(queue, at, end);
         return LOOK_FAILED;
     }
-    queue->start = at;
     queue->ends[0] = end;
-    queue->generation = queue->ledger.taken.generation;
-    queue->leased = 1;
+    have_in_hand(queue, at, 1);
     *message = content_message(&record, content);
+    return LOOK_FOUND;
+}
+
+/* Leases the `count` messages between fresh and `end`. */
+static enum look lease_up_to(struct queue *queue, uint64_t end, size_t count, struct verdict *v)
+{
+    uint64_t start = queue->ledger.taken.fresh;
+
+    queue->ledger.taken.fresh = end;
+    if (!lease_lock(queue, start, end) || !ledger_write(queue->state, &queue->ledger, LEDGER_TAKEN)) {
+        *v = verdict_errno("cannot lease a message", errno);
+        lease_unlock(queue, start, end);
+        return LOOK_FAILED;
+    }
+    have_in_hand(queue, start, count);
     return LOOK_FOUND;
 }
 
@@ -151,17 +171,7 @@ static enum look lease_fresh(struct queue *queue, struct queue_message *messages
         ledger_write(queue->state, &queue->ledger, LEDGER_TAKEN);
         return LOOK_AGAIN;
     }
-    uint64_t start = taken->fresh;
-    taken->fresh = at;
-    if (!lease_lock(queue, start, at) || !ledger_write(queue->state, &queue->ledger, LEDGER_TAKEN)) {
-        *v = verdict_errno("cannot lease a message", errno);
-        lease_unlock(queue, start, at);
-        return LOOK_FAILED;
-    }
-    queue->start = start;
-    queue->generation = taken->generation;
-    queue->leased = count;
-    return LOOK_FOUND;
+    return lease_up_to(queue, at, count, v);
 }
 
 /* Repairs, because what should be a record is none; TAKE is held. */

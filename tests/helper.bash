@@ -15,7 +15,7 @@ done
 DEADLINE=${DEADLINE:-20}
 
 common_setup() {
-    ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+    ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
     # Then the distribution's own programs: what comes before them may be wrappers that take ten times as long.
     export PATH="${FIFO_BIN:-$ROOT/bin}:/usr/bin:$PATH"
     cd "$BATS_TEST_TMPDIR" || return 1

@@ -3,7 +3,7 @@
 # Histories of buffered mailboxes, shortened: `make stress` runs them at length. What is checked is in
 # buffered/history.py: acknowledged messages are received, once where nobody was killed, in their order, within bounds.
 
-load helper
+load ../helper
 
 history() {
     mkdir history

@@ -1,17 +1,17 @@
 # shellcheck shell=bash
 # Goal: nothing acknowledged is lost, nothing refused is received, nothing is torn, nothing hangs, whoever is killed.
 # And: the checker that says so says no when it is not so.
-load helper
+load ../helper
 
 judge() {
-    printf '%s\n' "$@" | awk -f "$BATS_TEST_DIRNAME/stress/check.awk"
+    printf '%s\n' "$@" | awk -f "$ROOT/tests/stress/check.awk"
 }
 
 @test "senders with random deadlines, receivers that are killed and a raw echo loop leave a sound history" {
     DEADLINE=240
     # Shortened; `make stress` runs it at full length.
     export MESSAGES=100
-    within "$BATS_TEST_DIRNAME/stress/history.bash" >judgement 2>noise || {
+    within "$ROOT/tests/stress/history.bash" >judgement 2>noise || {
         cat judgement noise
         false
     }
