@@ -258,7 +258,7 @@ nothing_is_left() {
     start owner fifo-recv -x -f box
     waits owner
     run -1 within fifo-recv -x -n box
-    assert_output "fifo-recv: 'box': busy: another receiver is at work"
+    assert_output "fifo-recv: 'box': busy: process $(cat owner.pid) has it to itself"
     start other fifo-recv box
     waits other
     milliseconds within fifo-send box 1 2 3
