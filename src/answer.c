@@ -26,7 +26,12 @@ void answer_begin(struct answer *answer, const char *mailbox, const struct retur
     answer->path = reply_path(mailbox, back);
     answer->fd = answer->path == NULL ? -1 : reply_open(answer->path);
     if (back->wants & WANTS_REPLY) {
-        answer->output = descriptor_above_standard(memfd_create("fifo-reply", MFD_CLOEXEC));
+        answer->output =
+            descriptor_above_standard(memfd_create("fifo-reply", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+        /* `>/dev/stdout` would cut off what is there; and who is left of COMMAND, what we have mapped. And
+         * `>>/dev/stdout` has an offset of its own. */
+        fcntl(answer->output, F_ADD_SEALS, F_SEAL_SHRINK);
+        fcntl(answer->output, F_SETFL, O_APPEND);
     }
 }
 
@@ -52,6 +57,7 @@ static bool send_reply(const struct answer *answer, const char *content, size_t 
     v = send_part(&sender, content, length);
     bool split = v.status == STATUS_REFUSED;
     for (size_t at = 0; split && at < length; at += PART) {
+        sender.until = deadline_sooner(until, deadline_in(PATIENCE));
         v = send_part(&sender, content + at, length - at < PART ? length - at : PART);
         split = v.status == STATUS_DONE;
     }

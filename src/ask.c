@@ -32,6 +32,10 @@ static struct verdict print_receipt(const struct request *request, long long sta
     int length = snprintf(text, sizeof text, "%s %lld.%06lld\n", who, waited / 1000000, waited % 1000000);
     struct verdict v = output_add(&output, text, (size_t)length);
     v = v.status == STATUS_DONE ? output_flush(&output) : v;
+    if (v.status == STATUS_TIMEOUT) {
+        v = verdict(STATUS_UNCERTAIN,
+                    "timed out: it was taken, but standard output does not take the receipt");
+    }
     if (v.status == STATUS_ERROR) {
         v.reason = "the message was taken, but the receipt cannot be written to standard output";
     }
@@ -53,7 +57,7 @@ struct verdict ask(struct asking *asking, struct sender *sender, struct outgoing
     if (v.status != STATUS_DONE) {
         return v;
     }
-    message->back = &request->address;
+    message->back = &request->box.address;
     v = deliver(sender, message);
     if (v.status == STATUS_DONE) {
         sender_release(sender);
@@ -80,7 +84,7 @@ struct verdict ask_queue(struct asking *asking, struct queue *queue, struct inpu
         const long long start = now();
         v = request_begin(request, asking->mailbox);
         if (v.status == STATUS_DONE) {
-            message.back = &request->address;
+            message.back = &request->box.address;
             v = deposit_one(queue, &message, stored);
         } else {
             reference_drop(&message.big);

@@ -165,10 +165,10 @@ static int run_raw(struct receiving *options)
     progress_stop(&options->common.progress);
     snprintf(detail, sizeof detail, "; %" PRIu64 " bytes received", stream.passed);
     if (v.status == STATUS_DONE) {
-        cli_tell(&options->common, options->mailbox, "%s", detail + 2);
+        cli_tell(&options->common, receiving_label(options), "%s", detail + 2);
     }
     bool started = v.error != 0 || v.status == STATUS_UNCERTAIN || stream.passed > 0;
-    return cli_report_detail(&options->common, options->mailbox, v, started ? detail : "");
+    return cli_report_detail(&options->common, receiving_label(options), v, started ? detail : "");
 }
 
 static struct verdict run(struct receiving *options)

@@ -244,7 +244,7 @@ static struct verdict send_all(struct options *options, struct sender *sender, s
             v = send_stock(options, sender, stock, &sent);
         }
         if (v.status != STATUS_DONE || !there) {
-            cli_tell(&options->common, options->mailbox, "%lu taken%s", sent,
+            cli_tell(&options->common, direct_label(&options->direct, options->mailbox), "%lu taken%s", sent,
                      v.status == STATUS_DONE ? "" : " before the one that failed");
             return v;
         }
@@ -269,10 +269,11 @@ static int run_raw(struct options *options)
     snprintf(detail, sizeof detail, "; %" PRIu64 " bytes written, %" PRIu64 " of them read", stream.passed,
              stream.read);
     if (v.status == STATUS_DONE) {
-        cli_tell(&options->common, options->mailbox, "%s", detail + 2);
+        cli_tell(&options->common, direct_label(&options->direct, options->mailbox), "%s", detail + 2);
     }
     bool started = v.error != 0 || v.status == STATUS_UNCERTAIN || stream.passed > 0;
-    return cli_report_detail(&options->common, options->mailbox, v, started ? detail : "");
+    return cli_report_detail(&options->common, direct_label(&options->direct, options->mailbox), v,
+                             started ? detail : "");
 }
 
 static struct input make_input(const struct options *options)
@@ -318,7 +319,7 @@ static struct verdict run_queue(struct options *options)
         v = ask_queue(&asking, &queue, &input, &stored);
         request_end(&asking.request);
     }
-    cli_tell(&options->common, options->mailbox, "%lu stored%s", stored,
+    cli_tell(&options->common, direct_label(&options->direct, options->mailbox), "%lu stored%s", stored,
              v.status == STATUS_DONE ? "" : " before the one that failed");
     return v;
 }

@@ -77,10 +77,33 @@ bool process_look(pid_t pid, struct process *process)
     return parse(text, process);
 }
 
+static ssize_t read_arguments(pid_t pid, char *text, size_t size)
+{
+    char path[40];
+
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd == -1 ? -1 : read(fd, text, size);
+    if (fd != -1) {
+        close(fd);
+    }
+    return got;
+}
+
+/* Without randomized addresses any two processes may have the same. */
+static bool has_same_arguments(pid_t a, pid_t b)
+{
+    char texts[2][1024];
+    ssize_t length = read_arguments(a, texts[0], sizeof texts[0]);
+
+    return length > 0 && read_arguments(b, texts[1], sizeof texts[1]) == length &&
+           memcmp(texts[0], texts[1], (size_t)length) == 0;
+}
+
 bool process_is_copy(const struct process *child, const struct process *parent)
 {
     return child->image[1] != 0 && memcmp(child->image, parent->image, sizeof child->image) == 0 &&
-           strcmp(child->name, parent->name) == 0;
+           strcmp(child->name, parent->name) == 0 && has_same_arguments(child->pid, parent->pid);
 }
 
 bool process_descends(pid_t pid, pid_t ancestor)

@@ -43,6 +43,12 @@ static inline size_t receiving_printed(const struct receiving *options, const un
     return length - (options->null && newline ? 1 : 0);
 }
 
+/* What diagnostics call the mailbox. */
+static inline const char *receiving_label(const struct receiving *options)
+{
+    return direct_label(&options->direct, options->mailbox);
+}
+
 /* COMMAND, as it is to be run. */
 static inline struct command receiving_command(const struct receiving *options)
 {

@@ -139,10 +139,10 @@ static bool goes_on(const struct receiving *options, struct verdict v, const str
 static void tell(const struct receiving *options, const struct message *message)
 {
     if (message->sender > 0) {
-        cli_tell(&options->common, options->mailbox, "message of %zu bytes from process %d", message->length,
-                 (int)message->sender);
+        cli_tell(&options->common, receiving_label(options), "message of %zu bytes from process %d",
+                 message->length, (int)message->sender);
     } else {
-        cli_tell(&options->common, options->mailbox, "message of %zu bytes", message->length);
+        cli_tell(&options->common, receiving_label(options), "message of %zu bytes", message->length);
     }
 }
 
@@ -162,9 +162,9 @@ static struct verdict receive_all(struct receiving *options, struct receiver *re
                 return v;
             }
         } else if (goes_on(options, v, &handful.first)) {
-            cli_report(&options->common, options->mailbox, v);
+            cli_report(&options->common, receiving_label(options), v);
         } else {
-            cli_tell(&options->common, options->mailbox, "%zu received before", received);
+            cli_tell(&options->common, receiving_label(options), "%zu received before", received);
             return v;
         }
         receiver_release(receiver, &handful.first);

@@ -1,142 +1,50 @@
 #include "request.h"
 
-#include "descriptor.h"
 #include "front.h"
-#include "output.h"
 #include "peek.h"
 #include "wait.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* How long -n waits for a receiver that is at work. */
 #define GRACE MILLISECONDS(100)
 
-#define ATTEMPTS 100
-
 static const char *const unanswered = "timed out: it was taken, but no reply came";
 
-/* What is to be deleted if a signal ends us. One request at a time, as there is one process to end. */
-static const char *last_path, *last_directory;
-
-static void tidy_up(void)
+static struct verdict open_fifo(struct request *request)
 {
-    if (last_path != NULL) {
-        unlink(last_path);
-    }
-    if (last_directory != NULL) {
-        rmdir(last_directory);
-    }
-}
+    struct receiver *replies = &request->replies;
+    struct verdict v = mailbox_find(request->box.path, &replies->box);
 
-/* Who sweeps may come between making the directory and locking it: then it has no name any more. */
-static bool is_linked(int fd)
-{
-    struct stat file;
-    return fstat(fd, &file) == 0 && file.st_nlink > 0;
-}
-
-/* Makes the directory, and locks it. 0, or -1 and errno. */
-static int make_directory(struct request *request, const char *mailbox)
-{
-    for (int i = 0; i < ATTEMPTS; i++) {
-        if (getrandom(request->address.token, MESSAGE_TOKEN, 0) != MESSAGE_TOKEN) {
-            return -1;
-        }
-        request->directory = reply_directory(mailbox, &request->address);
-        if (request->directory == NULL) {
-            return -1;
-        }
-        mode_t mask = umask(0);
-        int made = mkdir(request->directory, 0711);
-        umask(mask);
-        if (made == 0) {
-            last_directory = request->directory;
-            wait_tidily(tidy_up);
-            request->lock =
-                descriptor_above_standard(open(request->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-            if (request->lock != -1 && flock(request->lock, LOCK_EX | LOCK_NB) == 0 &&
-                is_linked(request->lock)) {
-                return 0;
-            }
-        }
-        int error = errno;
-        if (made == 0 && request->lock != -1) {
-            close(request->lock);
-        }
-        last_directory = NULL;
-        free(request->directory);
-        request->directory = NULL;
-        if (made == -1 && error != EEXIST) {
-            errno = error;
-            return -1;
-        }
-    }
-    return -1;
-}
-
-static void close_fifo(struct request *request)
-{
-    if (request->path != NULL) {
-        unlink(request->path);
-        close(request->replies.fd);
-        last_path = NULL;
-        free(request->path);
-        request->path = NULL;
-    }
-}
-
-static struct verdict open_fifo(struct request *request, const char *mailbox)
-{
-    request->path = reply_path(mailbox, &request->address);
-    if (request->path == NULL) {
-        return verdict_errno("cannot make a FIFO for the answer", errno);
-    }
-    mode_t mask = umask(0);
-    int made = mkfifo(request->path, S_ISVTX | 0622);
-    int error = errno;
-    umask(mask);
-    if (made == -1) {
-        free(request->path);
-        request->path = NULL;
-        return verdict_errno("cannot make a FIFO for the answer", error);
-    }
-    last_path = request->path;
-    struct verdict v = mailbox_find(request->path, &request->replies.box);
     /* We have it open for as long as we wait: that its last writer has gone need not be the end. */
-    request->replies.box.anonymous = false;
+    replies->box.anonymous = false;
     if (v.status == STATUS_DONE) {
-        v = receiver_open(&request->replies, request->path);
+        v = receiver_open(replies, request->box.path);
     }
-    return v.status == STATUS_DONE && wait_arm(request->replies.fd) == -1
+    return v.status == STATUS_DONE && wait_arm(replies->fd) == -1
                ? verdict_errno("cannot wait for the answer", errno)
                : v;
 }
 
+/* Closes the FIFO of the message before. */
+static void close_fifo(struct request *request)
+{
+    if (request->open) {
+        close(request->replies.fd);
+        request->open = false;
+    }
+}
+
 struct verdict request_begin(struct request *request, const char *mailbox)
 {
-    if (request->directory == NULL) {
-        reply_sweep(mailbox);
-        if (make_directory(request, mailbox) == -1) {
-            return verdict_errno(
-                "cannot make a directory beside it for the answer; use a mailbox in a directory "
-                "where you may make files",
-                errno);
-        }
-    }
     close_fifo(request);
-    unsigned char *name = request->address.token + MESSAGE_TOKEN / 2;
-    if (getrandom(name, MESSAGE_TOKEN / 2, 0) != MESSAGE_TOKEN / 2) {
-        return verdict_errno("cannot make a FIFO for the answer", errno);
-    }
-    request->address.wants = request->wants;
     request->noticed = false;
     request->parts = 0;
     request->replies = (struct receiver){
@@ -146,24 +54,35 @@ struct verdict request_begin(struct request *request, const char *mailbox)
         .max_size = SIZE_MAX / 2,
         .peek = request->replies.peek,
     };
-    return open_fifo(request, mailbox);
-}
-
-static struct verdict print(struct request *request, const struct message *message)
-{
-    struct output output = {.fd = request->output, .until = request->until};
-    struct verdict v = output_add(&output, message->content, message->length);
-
-    v = v.status == STATUS_DONE ? output_flush(&output) : v;
-    if (v.status == STATUS_ERROR) {
-        v.reason = "cannot write the reply to standard output";
-    }
+    struct verdict v = replybox_renew(&request->box, mailbox, request->wants);
+    v = v.status == STATUS_DONE ? open_fifo(request) : v;
+    request->open = v.status == STATUS_DONE;
     return v;
 }
 
-/* Receives what is there. A part is taken before it is printed: its sender need not wait for whoever reads
- * us. */
-static void fetch(struct request *request)
+/* Keeps a part until it is printed. */
+static struct verdict keep(struct request *request, const struct message *message)
+{
+    struct unprinted *unprinted = &request->unprinted;
+    size_t length = unprinted->length + message->length;
+
+    if (length > unprinted->room) {
+        unsigned char *bytes = realloc(unprinted->bytes, 2 * length);
+        if (bytes == NULL) {
+            return verdict_errno("cannot keep the reply", ENOMEM);
+        }
+        unprinted->bytes = bytes;
+        unprinted->room = 2 * length;
+    }
+    if (message->length > 0) {
+        memcpy(unprinted->bytes + unprinted->length, message->content, message->length);
+    }
+    unprinted->length = length;
+    return verdict_done();
+}
+
+/* Takes what is there, at once: who replies need not wait for whoever reads our standard output. */
+static void take(struct request *request)
 {
     struct receiver *replies = &request->replies;
     struct message message;
@@ -179,16 +98,70 @@ static void fetch(struct request *request)
         }
         struct notice notice;
         bool is_notice = reply_get_notice(&message, &notice);
-        receiver_take(replies, message.frame);
         if (is_notice && (notice.kind != NOTICE_FAILED || request->wants & WANTS_REPLY)) {
             request->noticed = true;
             request->notice = notice;
         } else if (message.form != FORM_NOTICE && request->wants & WANTS_REPLY) {
             request->parts++;
-            request->trouble = print(request, &message);
+            request->trouble = keep(request, &message);
         }
+        receiver_take(replies, message.frame);
         receiver_release(replies, &message);
     }
+}
+
+struct ends {
+    struct pollfd fds[2]; /* standard output, and the FIFO */
+};
+
+static long wait_for_ends(void *argument)
+{
+    struct ends *ends = argument;
+    return poll(ends->fds, 2, -1);
+}
+
+/* Writes as much as standard output has room for, which says that it has some. */
+static void write_some(struct request *request)
+{
+    struct unprinted *unprinted = &request->unprinted;
+    struct stat file;
+    size_t length = unprinted->length - unprinted->done;
+
+    /* A pipe that has room has it for so many bytes; more would wait, and nobody would look at the FIFO
+     * meanwhile. */
+    bool is_file = fstat(request->output, &file) == 0 && S_ISREG(file.st_mode);
+    ssize_t written = write(request->output, unprinted->bytes + unprinted->done,
+                            is_file || length < PIPE_BUF ? length : PIPE_BUF);
+    if (written == -1 && errno != EAGAIN && errno != EINTR) {
+        request->trouble = verdict_errno("cannot write the reply to standard output", errno);
+    }
+    unprinted->done += written > 0 ? (size_t)written : 0;
+}
+
+/* Takes what is there, and prints it, while more may come. */
+static void fetch(struct request *request)
+{
+    struct unprinted *unprinted = &request->unprinted;
+    struct ends ends = {
+        {{.fd = request->output, .events = POLLOUT}, {.fd = request->replies.fd, .events = POLLIN}}};
+    long ready;
+
+    take(request);
+    while (request->trouble.status == STATUS_DONE && unprinted->done < unprinted->length) {
+        if (wait_call(wait_for_ends, &ends, &ready, request->until, WAIT_MORTAL) == WAKE_DEADLINE) {
+            request->trouble =
+                verdict(STATUS_UNCERTAIN, "timed out: standard output does not take the reply");
+        } else if (ready > 0) {
+            take(request);
+            if (ends.fds[1].revents & POLLHUP && !(ends.fds[1].revents & POLLIN)) {
+                ends.fds[1].fd = -1; /* or it would say so again and again */
+            }
+            if (ends.fds[0].revents != 0) {
+                write_some(request);
+            }
+        }
+    }
+    unprinted->done = unprinted->length = 0;
 }
 
 /* Whether there is nobody any more of those who had the FIFO open for writing, if there ever was one. */
@@ -321,8 +294,8 @@ struct verdict request_await_stored(struct request *request, struct queue *queue
             return verdict_done(); /* taken, by one who died before he could say so */
         }
         queue_size(queue);
-        if (queue->gone && !request->noticed) {
-            return verdict(STATUS_GONE, "removed while waiting");
+        if (queue->gone && queue_holds(queue, place)) {
+            return give_up(request, queue, place, verdict(STATUS_GONE, "removed while waiting"));
         }
         if (wake == WAKE_SIGNAL) {
             return give_up(request, queue, place, verdict(STATUS_SIGNAL + wait_signal(), NULL));
@@ -340,11 +313,7 @@ struct verdict request_await_stored(struct request *request, struct queue *queue
 void request_end(struct request *request)
 {
     close_fifo(request);
-    if (request->directory != NULL) {
-        rmdir(request->directory);
-        close(request->lock);
-        last_directory = NULL;
-        free(request->directory);
-        request->directory = NULL;
-    }
+    replybox_end(&request->box);
+    free(request->unprinted.bytes);
+    request->unprinted = (struct unprinted){0};
 }

@@ -17,7 +17,16 @@
 #include "queue.h"
 #include "receiver.h"
 #include "reply.h"
+#include "replybox.h"
 #include "status.h"
+
+/* What has been taken of a reply and not been printed. */
+struct unprinted {
+    unsigned char *bytes;
+    size_t length;
+    size_t room;
+    size_t done;
+};
 
 struct request {
     uint32_t wants; /* of enum wants */
@@ -25,14 +34,13 @@ struct request {
     bool nonblock;
     int output; /* where replies go */
 
-    struct return_address address; /* of the message that is being sent */
-    char *directory;
-    char *path;
-    int lock;                /* the directory */
-    struct receiver replies; /* our end of the FIFO */
-    bool noticed;            /* a receiver has said what has become of it: */
+    struct replybox box;
+    struct receiver replies; /* our end of the FIFO in it */
+    bool open;
+    bool noticed; /* a receiver has said what has become of it: */
     struct notice notice;
-    size_t parts;           /* of the reply so far */
+    size_t parts; /* of the reply so far */
+    struct unprinted unprinted;
     struct verdict trouble; /* with printing them */
 };
 

@@ -21,7 +21,7 @@ struct hand {
 
 static void tell(const struct receiving *options, const struct queue_message *message)
 {
-    cli_tell(&options->common, options->mailbox, "message of %zu bytes from process %u, try %u",
+    cli_tell(&options->common, receiving_label(options), "message of %zu bytes from process %u, try %u",
              message->length, (unsigned)message->sender, (unsigned)message->tries);
 }
 
@@ -107,7 +107,7 @@ static struct verdict give_up(const struct receiving *options, struct queue *que
     if (v.status == STATUS_DONE) {
         *moved = true;
         snprintf(detail, sizeof detail, " after %u %s", (unsigned)failed, failed == 1 ? "try" : "tries");
-        cli_report_detail(&options->common, options->mailbox,
+        cli_report_detail(&options->common, receiving_label(options),
                           verdict(STATUS_REFUSED, "a message was moved to the dead-letter mailbox"), detail);
     }
     return v;
@@ -228,9 +228,9 @@ static struct verdict receive_all(struct receiving *options, struct queue *queue
                 return v;
             }
         } else if (options->follow && v.status == STATUS_REFUSED && queue->skipped) {
-            cli_report(&options->common, options->mailbox, v);
+            cli_report(&options->common, receiving_label(options), v);
         } else {
-            cli_tell(&options->common, options->mailbox, "%zu received before", received);
+            cli_tell(&options->common, receiving_label(options), "%zu received before", received);
             return v;
         }
     }

@@ -268,6 +268,82 @@ many() {
     status_of asker >/dev/null
 }
 
+@test "a standard output that nobody reads: the server goes on, and at the deadline it is 4" {
+    local box
+    fifo-make box
+    fifo-make -b unbounded store
+    mkfifo unread
+    for box in box store; do
+        exec 8<>unread
+        # shellcheck disable=SC2016
+        start server fifo-recv "$box" sh -c 'seq 50000 | fifo-send "$FIFO_REPLY"; seq 50000'
+        start asker bash -c 'exec fifo-send -r -t 4 "$0" x >unread' "$box"
+        milliseconds ended_with 0 server
+        between 0 3500 "$took"
+        ended_with 4 asker
+        one_line 'standard output does not take the reply' "$(cat asker.err)"
+        exec 8<&-
+        exec 8<>unread
+        yes | head -c 65536 >unread
+        start receiver fifo-recv "$box"
+        run -4 within bash -c 'fifo-send --receipt -t 500ms "$0" x >unread' "$box"
+        ended_with 0 receiver
+        exec 8<&-
+    done
+    nothing_left
+}
+
+@test "a standard output that is read slowly gets all of it" {
+    fifo-make box
+    # shellcheck disable=SC2016
+    start server fifo-recv box sh -c 'seq 30000 | fifo-send "$FIFO_REPLY"; seq 30001 60000'
+    fifo-send -r -t 15 box x | (
+        for n in {1..20}; do
+            head -c 1000
+            sleep 0.02
+        done
+        cat
+    ) >got
+    seq 60000 | cmp - got
+    ended_with 0 server
+}
+
+@test "a COMMAND that opens its standard output anew cuts nothing off" {
+    fifo-make box
+    start server fifo-recv box bash -c 'echo one; echo two >>/dev/stdout; echo three; (echo lost >/dev/stdout) 2>/dev/null; :'
+    run -0 within fifo-send -r -t 5 box x
+    assert_output "one
+two
+three"
+}
+
+@test "removed while a receiver has the request in hand is 4" {
+    local option
+    for option in -r --receipt; do
+        fifo-make -b unbounded store
+        start server fifo-recv store sleep 60
+        start asker fifo-send "$option" store x
+        wait_until pgrep -P "$(cat server.pid)" -x sleep
+        run -0 within fifo-rm -f store
+        ended_with 4 asker
+        kill -KILL "$(cat server.pid)"
+        wait_until test -s server.status
+    done
+    nothing_left
+}
+
+@test "a directory on the way that is renamed meanwhile keeps nothing" {
+    mkdir place
+    fifo-make -b unbounded place/store
+    start asker fifo-send -r place/store x
+    wait_until asks_for 1
+    waits asker
+    mv place elsewhere
+    kill "$(cat asker.pid)"
+    ended_with 143 asker
+    nothing_left
+}
+
 @test "where no reply mailbox can be made, that is said, and nothing is sent" {
     as_another_user
     mkdir -m 755 shut
