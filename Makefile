@@ -46,8 +46,8 @@ clean:
 
 # --- tests ---------------------------------------------------------------------------------------------
 
-# Two suites at a time, where there is parallel(1); the longest ones first.
-BATS = bats --formatter tap $(if $(shell command -v parallel),--jobs 2 --no-parallelize-within-files)
+# Three suites at a time, where there is parallel(1), for they often wait; the longest ones first.
+BATS = bats --formatter tap $(if $(shell command -v parallel),--jobs 3 --no-parallelize-within-files)
 LONG = tests/batch.bats tests/stream.bats tests/request.bats tests/examples.bats
 SUITES = $(LONG) $(filter-out $(LONG),$(wildcard tests/*.bats))
 

@@ -56,23 +56,44 @@ static int fill(int directory, mode_t mode, const struct config *config)
     ledger_seal(&ledger);
     return write_file(directory, QUEUE_STATE, mode_beside(mode), &ledger, sizeof ledger) == 0 &&
                    write_file(directory, QUEUE_LOG, mode & 0666, &header, sizeof header) == 0 &&
-                   mkfifoat(directory, QUEUE_READY, mode_beside(mode)) == 0 &&
-                   mkfifoat(directory, QUEUE_SPACE, mode_beside(mode)) == 0
+                   mkfifoat(directory, QUEUE_READY, mode_beside(mode) | QUEUE_BELL_MARK) == 0 &&
+                   mkfifoat(directory, QUEUE_SPACE, mode_beside(mode) | QUEUE_BELL_MARK) == 0
                ? fsync(directory)
                : -1;
 }
 
+/* Gives a file that we have just made, with no permissions, to whom the log belongs. */
+static int give_away(int directory, const char *name, const struct stat *log, mode_t mode)
+{
+    if (fchownat(directory, name, log->st_uid, log->st_gid, AT_SYMLINK_NOFOLLOW) == 0 &&
+        fchmodat(directory, name, mode, 0) == 0) {
+        return 0;
+    }
+    int error = errno;
+    unlinkat(directory, name, 0);
+    errno = error;
+    return -1;
+}
+
 int queue_mend(int directory, int log, const char *name, mode_t type)
 {
-    struct stat file;
+    struct stat file, made;
 
     if (fstat(log, &file) == -1) {
         return -1;
     }
+    mode_t mode = mode_beside(file.st_mode) | (type == S_IFIFO ? QUEUE_BELL_MARK : 0);
+    /* Who is neither its owner nor root could give it to nobody. */
+    bool ours = file.st_uid == geteuid();
     mode_t mask = umask(0);
-    int result = mknodat(directory, name, type | mode_beside(file.st_mode), 0);
+    int result = mknodat(directory, name, type | (ours ? mode : 0), 0);
     umask(mask);
-    return result == -1 && errno != EEXIST ? -1 : 0;
+    if (result == -1) {
+        return errno == EEXIST ? 0 : -1;
+    }
+    bool is_right =
+        ours && fstatat(directory, name, &made, AT_SYMLINK_NOFOLLOW) == 0 && made.st_gid == file.st_gid;
+    return is_right ? 0 : give_away(directory, name, &file, mode);
 }
 
 /* Never over anything. Where the file system cannot promise that, there is a moment between look and rename.

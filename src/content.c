@@ -15,7 +15,9 @@ struct queue_message content_message(const struct record *record, const unsigned
         .sequence = record->sequence,
         .time = record->time,
         .sender = record->sender,
-        .tries = record->tries + 1,
+        /* One that was given back untried, and then lies behind fresh again since the ledger was lost, has
+           none. */
+        .tries = record->tries == UINT32_MAX ? 1 : record->tries + 1,
     };
     if (addressed) {
         message.back = message_get_address(content);

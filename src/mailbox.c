@@ -86,7 +86,7 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
     if (is_address && !reply_is_fifo(file.st_mode)) {
         return verdict(STATUS_GONE, "is not where somebody waits for a reply");
     }
-    if (!buffered && queue_is_bell(path)) {
+    if (!buffered && queue_is_bell(path, file.st_mode)) {
         return verdict(STATUS_GONE, part_of);
     }
     *box =
@@ -206,7 +206,7 @@ struct verdict mailbox_remove(const char *path, bool force)
     if (!S_ISFIFO(file.st_mode)) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
     }
-    if (queue_is_bell(path)) {
+    if (queue_is_bell(path, file.st_mode)) {
         return verdict(STATUS_GONE, part_of);
     }
     /* Pinned first, opened only when the name is gone: nobody can find us as the other end they wait for. */

@@ -314,14 +314,15 @@ bool queue_is_mailbox(const char *path)
     return has_file(path, strlen(path), "/" QUEUE_LOG);
 }
 
-bool queue_is_bell(const char *path)
+bool queue_is_bell(const char *path, mode_t mode)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
     size_t length = (size_t)(name - path);
 
-    return (strcmp(name, QUEUE_READY) == 0 || strcmp(name, QUEUE_SPACE) == 0) &&
-           has_file(path, length, QUEUE_LOG) && has_file(path, length, QUEUE_STATE);
+    return (mode & QUEUE_BELL_MARK) ||
+           ((strcmp(name, QUEUE_READY) == 0 || strcmp(name, QUEUE_SPACE) == 0) &&
+            has_file(path, length, QUEUE_LOG) && has_file(path, length, QUEUE_STATE));
 }
 
 struct verdict queue_open(struct queue *queue, const char *path, enum queue_side side)

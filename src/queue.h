@@ -39,6 +39,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* What is in the directory, and nothing else. */
@@ -129,10 +130,12 @@ struct verdict queue_make(const char *path, mode_t mode, bool masked, uint64_t c
 bool queue_is_mailbox(const char *path);
 
 /*
- * Whether the FIFO `path` is a bell of a buffered mailbox: has the name of one, and lies beside a log. Bells
+ * Whether the FIFO `path`, whose mode is `mode`, is a bell of a buffered mailbox: has the mark of one, which
+ * means nothing else on a FIFO, or, where a copy has lost that, the name of one, and lies beside a log. Bells
  * get bytes that mean nothing and are thrown away, so nobody may take one for a mailbox. lstat(2).
  */
-bool queue_is_bell(const char *path);
+#define QUEUE_BELL_MARK S_ISGID
+bool queue_is_bell(const char *path, mode_t mode);
 
 /*
  * Opens the mailbox `path`. The caller has set the options, the rest is zero. Status 3: no such mailbox, or

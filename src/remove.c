@@ -13,6 +13,9 @@
 
 #define PATIENCE MILLISECONDS(1000)
 
+static const char *const stuck =
+    "another process is at work in it and does not end; -f removes it all the same";
+
 /* In the order in which they are deleted: without the log it is no mailbox any more, and everyone knows. */
 static const struct part {
     const char *name;
@@ -48,6 +51,19 @@ static bool is_ours(int directory, const char *name)
     return ours;
 }
 
+/* Why it could not be removed. Somebody else may have been faster. */
+static struct verdict not_removed(int error)
+{
+    return error == ENOENT ? (struct verdict){STATUS_GONE, ENOENT, ""}
+                           : verdict_errno("cannot remove it", error);
+}
+
+static bool is_deleted(int directory)
+{
+    struct stat file;
+    return fstat(directory, &file) == 0 && file.st_nlink == 0;
+}
+
 /* Status 3 if it is another directory, 2 if there is more in it than a mailbox. */
 static struct verdict inspect(int directory)
 {
@@ -67,6 +83,9 @@ static struct verdict inspect(int directory)
         }
     }
     closedir(list);
+    if (known + unknown == 0 && is_deleted(directory)) {
+        return not_removed(ENOENT);
+    }
     /* What a removal leaves that was killed has `.state` to the last. */
     if (known < PARTS && !is_ours(directory, QUEUE_STATE) && !is_ours(directory, QUEUE_LOG)) {
         return verdict(STATUS_GONE, "is a directory, not a mailbox");
@@ -91,11 +110,10 @@ static struct verdict close_down(struct queue *queue, bool force)
         v = repair_locked(queue, false);
     }
     if (v.status == STATUS_TIMEOUT) {
-        v = verdict(STATUS_ERROR,
-                    "another process is at work in it and does not end; -f removes it all the same");
+        v = verdict(STATUS_ERROR, stuck);
     }
     if (v.status == STATUS_DONE && queue->gone) {
-        return verdict(STATUS_GONE, "removed by somebody else");
+        return not_removed(ENOENT);
     }
     if (v.status == STATUS_DONE && ledger_waiting(&queue->ledger) > 0) {
         v = verdict(STATUS_ERROR, "still holds messages; -f removes it with them");
@@ -142,12 +160,12 @@ static int demolish(const char *path, int directory)
 
 struct verdict queue_remove(const char *path, bool force)
 {
-    struct queue queue = {.until = DEADLINE_NEVER};
+    struct queue queue = {.until = deadline_in(PATIENCE)};
     bool opened = false;
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (directory == -1) {
-        return verdict_errno("cannot remove it", errno);
+        return not_removed(errno);
     }
     struct verdict v = inspect(directory);
     if (v.status == STATUS_DONE) {
@@ -155,6 +173,8 @@ struct verdict queue_remove(const char *path, bool force)
         opened = v.status == STATUS_DONE;
         if (v.status == STATUS_DONE) {
             v = close_down(&queue, force);
+        } else if (v.status == STATUS_TIMEOUT && !force) {
+            v = verdict(STATUS_ERROR, stuck);
         } else if (force || v.status == STATUS_GONE) {
             /* What was left by a removal that was killed; or it is too damaged, or not ours, to be looked
              * into. */
@@ -162,7 +182,7 @@ struct verdict queue_remove(const char *path, bool force)
         }
     }
     if (v.status == STATUS_DONE && demolish(path, directory) == -1) {
-        v = verdict_errno("cannot remove it", errno);
+        v = not_removed(errno);
     }
     if (opened) {
         queue_close(&queue);

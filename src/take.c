@@ -290,10 +290,17 @@ struct verdict queue_take(struct queue *queue, size_t count)
     uint64_t start = queue->start;
     uint64_t end = queue->ends[count - 1];
     struct verdict v = queue_lock(queue, QUEUE_TAKE);
+    bool late = v.status == STATUS_NOT_NOW || v.status == STATUS_TIMEOUT;
 
-    if (v.status != STATUS_DONE) {
+    /* What has been done has been done: that it is too late to wait is no reason to have it done again. */
+    if (late && !queue_lock_soon(queue, QUEUE_TAKE)) {
+        return verdict(STATUS_UNCERTAIN,
+                       "it has been dealt with, but cannot be taken: another process keeps a lock");
+    }
+    if (v.status != STATUS_DONE && !late) {
         return v;
     }
+    v = verdict_done();
     if (queue_load(queue, &v)) {
         if (!queue_has_place(queue, queue->generation, start, end) || end > queue->ledger.taken.fresh) {
             v = verdict(STATUS_REFUSED, "damaged while the message was in hand");

@@ -209,7 +209,7 @@ static struct verdict receive(struct receiving *options, struct queue *queue, si
     if (hand->done > 0) {
         progress_add(&options->common.progress, length_of(hand), hand->done);
     }
-    queue_give_back(queue, hand->failed);
+    queue_give_back(queue, hand->failed || v.status == STATUS_UNCERTAIN);
     return v;
 }
 

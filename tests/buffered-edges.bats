@@ -511,3 +511,37 @@ fifo-rm: 'fifo': removed"
     fifo-send box one
     holds one
 }
+
+@test "many fifo-rm of one mailbox: it was removed, or was not there" {
+    local n pids pid
+    for n in {1..15}; do
+        fifo-make -b unbounded box
+        pids=()
+        for pid in 1 2 3; do
+            fifo-rm -q box 3>&- &
+            pids+=($!)
+        done
+        for pid in "${pids[@]}"; do
+            wait "$pid" || [ $? = 3 ]
+        done
+        refute [ -e box ]
+    done
+    run -0 find . -name '.box*'
+    assert_output ''
+}
+
+@test "fifo-rm does not wait for ever where .state is damaged and somebody is stopped" {
+    fifo-make -b unbounded box
+    fifo-send box one
+    : >box/.state
+    start keeper python3 -c '
+import fcntl, os, struct, time
+fd = os.open("box/queue", os.O_RDWR)
+fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, (1 << 62) + 1, 1, 0))
+open("held", "w").close()
+time.sleep(60)'
+    wait_until test -e held
+    refused 2 'another process is at work in it' fifo-rm box
+    run -0 within fifo-rm -f box
+    refute [ -e box ]
+}

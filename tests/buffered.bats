@@ -295,6 +295,34 @@ two"
     ended_with 0 receiver
 }
 
+@test "a bell under another name is no mailbox either" {
+    fifo-make -b 1 box
+    start receiver fifo-recv box
+    waits receiver
+    ln -s box/ready link
+    ln box/ready hard
+    refused 3 "part of the buffered mailbox" fifo-send -n link x
+    refused 3 "part of the buffered mailbox" fifo-send -n hard x
+    refused 3 "part of the buffered mailbox" fifo-send -n /dev/fd/9 x 9<>box/ready
+    refused 3 "part of the buffered mailbox" fifo-rm -f hard
+    fifo-send box one
+    ended_with 0 receiver
+}
+
+@test "what root makes again belongs to the owner" {
+    as_another_user
+    mkdir -m 777 public
+    "${NOBODY[@]}" fifo-make -m 600 -b 1 public/box
+    "${NOBODY[@]}" fifo-send public/box one
+    rm public/box/ready public/box/.state
+    refused 1 full fifo-send -n public/box two
+    run -0 "${NOBODY[@]}" timeout 10 fifo-recv public/box
+    assert_output one
+    run -0 stat -c '%u %A' public/box/ready public/box/.state
+    assert_output "65534 prw---S---
+65534 -rw-------"
+}
+
 @test "a part that is missing is made again, with its mode, and nothing is lost" {
     local part
     fifo-make -m 640 -b 3 box
@@ -304,7 +332,7 @@ two"
         refused 1 full fifo-send -n box three four
         holds one two three
         run -0 stat -c %A "box/$part"
-        assert_output --regexp '^[-p]rw-r-----$'
+        assert_output --regexp '^(-rw-r-----|prw-r-S---)$'
     done
     fifo-send box one
     rm box/.state
@@ -393,14 +421,14 @@ two"
     assert_output "a 750
 a/queue 640
 a/.state 640
-a/ready 640
-a/space 640
+a/ready 2640
+a/space 2640
 b 755
 b/queue 622
-b/ready 666
+b/ready 2666
 c 700
 c/queue 600
-c/space 600
+c/space 2600
 d 750
 d/queue 640"
 }

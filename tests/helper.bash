@@ -34,7 +34,7 @@ common_teardown() {
 setup() { common_setup; }
 teardown() {
     common_teardown
-    rm -rf "$PLACE"
+    [ -z "$PLACE" ] || rm -rf "$PLACE"
 }
 
 # within COMMAND...: runs it under the deadline. A hang becomes status 137.
@@ -49,7 +49,7 @@ start() {
     shift
     rm -f "$name".{pid,status}
     # shellcheck disable=SC2016
-    setsid bash -c '
+    setsid sh -c '
         name=$1; shift
         "$@" >"$name.out" 2>"$name.err" <"${STDIN:-/dev/null}" &
         echo $! >"$name.pid" # each in one write: the file is empty, or whole

@@ -244,6 +244,31 @@ fifo-recv: 'jobs': COMMAND failed; the message stays in the mailbox"
     one_line "moved to the dead-letter mailbox after 1 try"
 }
 
+@test "a message that was given back untried, and whose ledger is an old one, has not been tried" {
+    fifo-make -b unbounded dead
+    fifo-send jobs one
+    cp jobs/.state old
+    run -0 within fifo-recv --keep jobs true
+    cp old jobs/.state
+    # shellcheck disable=SC2016
+    run -0 within fifo-recv --max-tries=3 --dead=dead jobs sh -c 'echo $FIFO_TRIES'
+    assert_output 1
+}
+
+@test "a lock that somebody keeps when COMMAND has succeeded: 4, not 1 or 124" {
+    fifo-send jobs one
+    cat >keep.py <<'END'
+import fcntl, os, struct, time
+fd = os.open("jobs/queue", os.O_RDWR)
+fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, (1 << 62) + 1, 1, 0))
+open("held", "w").close()
+time.sleep(30)
+END
+    start keeper sh -c 'while [ ! -e begun ]; do sleep 0.01; done; exec python3 keep.py'
+    run -4 on_stderr fifo-recv -t 1 jobs sh -c 'touch begun; while [ ! -e held ]; do sleep 0.01; done; sleep 0.1'
+    one_line 'dealt with, but cannot be taken' "$output"
+}
+
 @test "the mailbox itself is no dead-letter mailbox" {
     fifo-send jobs one
     ln -s jobs other

@@ -120,3 +120,32 @@ exchange() {
     run -0 within "${checked[@]}" fifo-rm -f box dead
     ended_with 3 waiter
 }
+
+@test "requests, receipts and direct links: no error, and descriptors do not add up" {
+    local few count box
+    DEADLINE=120
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        few=
+        for count in 2 12; do
+            seq "$count" >sent
+            STDIN=sent start sender "${checked[@]}" fifo-send -r -l "$box"
+            start receiver "${checked[@]}" fifo-recv -c "$count" "$box" cat
+            ended_with 0 sender receiver
+            cmp sent sender.out
+            [ -n "$few" ] || few="$(open_at_exit sender) $(open_at_exit receiver)"
+            between $((${few% *} - 2)) $((${few% *} + 2)) "$(open_at_exit sender)"
+            between $((${few#* } - 2)) $((${few#* } + 2)) "$(open_at_exit receiver)"
+        done
+        start receiver "${checked[@]}" fifo-recv -c 2 "$box"
+        run -0 within "${checked[@]}" fifo-send --receipt "$box" one two
+        ended_with 0 receiver
+        run -124 within "${checked[@]}" fifo-send -t 500ms -r "$box" x
+    done
+    mkdir -m 700 links
+    export FIFO_DIR=$PWD/links
+    start other sleep 100
+    run -1 within "${checked[@]}" fifo-send -n --to="$(cat other.pid)" x
+    run -124 within "${checked[@]}" fifo-recv -t 500ms --from="$(cat other.pid)"
+}

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Goal: whoever is killed with SIGKILL, at whatever system call, a message is neither lost nor torn.
-load helper
+load ../helper
 
 @test "a receiver killed while it has a message in hand gives it to the next" {
     fifo-make box

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Goal: promises hold in the instants that are too short to meet by chance. strace makes them long.
-load helper
+load ../helper
 
 # The mailbox stays alive without peers.
 hold() {
