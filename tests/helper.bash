@@ -49,7 +49,7 @@ start() {
     shift
     rm -f "$name".{pid,status}
     # shellcheck disable=SC2016
-    setsid sh -c '
+    setsid bash -c '
         name=$1; shift
         "$@" >"$name.out" 2>"$name.err" <"${STDIN:-/dev/null}" &
         echo $! >"$name.pid" # each in one write: the file is empty, or whole
