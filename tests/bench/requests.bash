@@ -24,9 +24,9 @@ ask_once_redis() {
 
 ask_ours() { answered "$COUNT" fifo-send -r served m; }
 ask_ours_list() { timed 1 fifo-send -r -l served '<asked' '>out' && same asked out; }
-ask_nc() { answered "$COUNT" sh -c "echo m | nc -NU $SPACE/socket"; }
+ask_nc() { answered "$FEWER" sh -c "echo m | nc -NU $SPACE/socket"; }
 ask_redis() {
-    LINES_PER=3 answered "$COUNT" sh -c "redis-cli ${REDIS[*]} LPUSH asked.more m; redis-cli ${REDIS[*]} BRPOP told.more $LIMIT"
+    LINES_PER=3 answered "$FEWER" sh -c "redis-cli ${REDIS[*]} LPUSH asked.more m; redis-cli ${REDIS[*]} BRPOP told.more $LIMIT"
 }
 ask_share() {
     local before
@@ -46,14 +46,14 @@ serve() {
 
 requests() {
     local servers=() pid
-    COUNT=$(scaled 200)
+    COUNT=$(scaled 100)
     fifo-make box served
     contest request-once us "request and reply, one-shot: client and server started for each, $COUNT in a row"
     entry ours fifo-send "$COUNT" 'fifo-send -r box m & fifo-recv box cat' ask_once_ours
     entry redis 'redis-server redis-cli' "$COUNT" 'redis-cli LPUSH, BRPOP & redis-cli BRPOP, LPUSH' ask_once_redis
     compete
 
-    COUNT=$(scaled 1000)
+    COUNT=$(scaled 1000) FEWER=$(scaled 200)
     yes m | head -n "$COUNT" >asked
     fifo-recv -f served cat &
     SERVER=$!
@@ -66,8 +66,9 @@ requests() {
     entry ours fifo-send "$COUNT" 'fifo-send -r box m; fifo-recv -f box cat' ask_ours
     entry list fifo-send "$COUNT" 'fifo-send -r -l box, once; fifo-recv -f box cat' ask_ours_list
     entry share fifo-send "$COUNT" 'of the first: processor time of the server and its COMMANDs' ask_share
-    entry nc 'nc socat' "$COUNT" 'nc -U; socat UNIX-LISTEN,fork EXEC:cat' ask_nc
-    entry redis 'redis-server redis-cli' "$COUNT" 'redis-cli LPUSH, BRPOP; redis-cli BRPOP, LPUSH in a loop of bash' ask_redis
+    entry nc 'nc socat' "$FEWER" "nc -U; socat UNIX-LISTEN,fork EXEC:cat; $FEWER in a row" ask_nc
+    entry redis 'redis-server redis-cli' "$FEWER" "redis-cli LPUSH, BRPOP; redis-cli BRPOP, LPUSH in a loop of bash; $FEWER" \
+        ask_redis
     compete
     for pid in "$SERVER" "${servers[@]}"; do
         end "$pid"
