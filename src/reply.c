@@ -6,15 +6,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define HALF   ((ptrdiff_t)MESSAGE_TOKEN / 2)
@@ -90,27 +87,47 @@ char *reply_path(const char *mailbox, const struct return_address *back)
     return path;
 }
 
+/* Opens the directory that `path`, a name of two parts that are not to be links, and what is before them,
+ * lies in. */
+static int open_around(const char *path)
+{
+    const char *last = strrchr(path, '/');
+    const char *name = last;
+
+    while (name > path && name[-1] != '/') {
+        name--;
+    }
+    char *before = strndup(path, (size_t)(name - path)), *own = strndup(name, (size_t)(last - name));
+    int parent = before == NULL || own == NULL ? -1 : open(before, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = parent == -1 ? -1 : openat(parent, own, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int error = errno;
+    if (parent != -1) {
+        close(parent);
+    }
+    free(before);
+    free(own);
+    errno = error;
+    return fd;
+}
+
 int reply_open(const char *path)
 {
-    const struct open_how how = {
-        .flags = O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
-        .resolve = RESOLVE_NO_SYMLINKS,
-    };
-    char copy[PATH_MAX];
     struct stat file, around;
+    int directory = open_around(path);
+    int fd = directory == -1 ? -1 : descriptor_open(directory, strrchr(path, '/') + 1, O_WRONLY, S_IFIFO);
+    int error = errno;
 
-    int fd = descriptor_above_standard((int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
-    if (fd == -1) {
-        return -1;
+    if (fd != -1 && (fstat(fd, &file) == -1 || fstat(directory, &around) == -1 ||
+                     !reply_is_fifo(file.st_mode) || file.st_nlink != 1 || file.st_uid != around.st_uid)) {
+        close(fd);
+        fd = -1;
+        error = EPERM;
     }
-    snprintf(copy, sizeof copy, "%s", path);
-    if (fstat(fd, &file) == 0 && stat(dirname(copy), &around) == 0 && reply_is_fifo(file.st_mode) &&
-        file.st_nlink == 1 && file.st_uid == around.st_uid) {
-        return fd;
+    if (directory != -1) {
+        close(directory);
     }
-    close(fd);
-    errno = EPERM;
-    return -1;
+    errno = error;
+    return fd;
 }
 
 bool reply_put_notice(int fd, const struct notice *notice)

@@ -56,7 +56,8 @@ char *reply_path(const char *mailbox, const struct return_address *back);
 
 /*
  * Opens the write end of a reply FIFO. -1 and errno: ENXIO or ENOENT if nobody waits there any more, EPERM or
- * ELOOP if it is not what it should be: a FIFO with one name, of the same owner as its directory. openat2(2).
+ * ELOOP if it is not what it should be: a FIFO with one name, of the same owner as its directory. openat(2),
+ * O_NOFOLLOW.
  */
 int reply_open(const char *path);
 

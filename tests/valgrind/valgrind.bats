@@ -121,7 +121,8 @@ exchange() {
     ended_with 3 waiter
 }
 
-@test "requests, receipts and direct links: no error, and descriptors do not add up" {
+# Direct links need pidfd_open(2), which the valgrind of Debian 12 does not know.
+@test "requests and receipts: no error, and descriptors do not add up" {
     local few count box
     DEADLINE=120
     fifo-make box
@@ -143,9 +144,4 @@ exchange() {
         ended_with 0 receiver
         run -124 within "${checked[@]}" fifo-send -t 500ms -r "$box" x
     done
-    mkdir -m 700 links
-    export FIFO_DIR=$PWD/links
-    start other sleep 100
-    run -1 within "${checked[@]}" fifo-send -n --to="$(cat other.pid)" x
-    run -124 within "${checked[@]}" fifo-recv -t 500ms --from="$(cat other.pid)"
 }
