@@ -851,12 +851,15 @@ export -f with_socket unread_socket unread_terminal
         status_of probe
         # What it had not passed on goes to whoever comes next, and nothing of it is missing.
         kill -KILL "$(cat receiver.pid)"
-        within cat box >rest
+        start next cat box
         status_of sender
         if [ "$(cat sender.status)" = 0 ]; then
-            cmp rest sent
+            ended_with 0 next
+            cmp next.out sent
         else
+            # It may have ended before anybody came next, who then waits for another.
             ended_with 2 sender
+            kill -KILL "$(cat next.pid)" || true
         fi
     done
 }
