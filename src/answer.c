@@ -2,6 +2,7 @@
 
 #include "deliver.h"
 #include "descriptor.h"
+#include "process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,8 @@
 
 void answer_begin(struct answer *answer, const char *mailbox, const struct return_address *back)
 {
-    *answer = (struct answer){.name = answer->name, .wants = back->wants, .fd = -1, .output = -1};
+    *answer = answer_none(answer->name);
+    answer->wants = back->wants;
     if (back->wants == 0) {
         return;
     }
@@ -81,24 +83,9 @@ static void reply(struct answer *answer, deadline until)
     }
 }
 
-/* The name of the program that started us, in `name`, of `size` bytes. */
-static void read_parent(char *name, size_t size)
-{
-    char path[32];
-
-    *name = '\0';
-    snprintf(path, sizeof path, "/proc/%d/comm", (int)getppid());
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd == -1 ? -1 : read(fd, name, size - 1);
-    name[got > 0 ? got : 0] = '\0';
-    if (fd != -1) {
-        close(fd);
-    }
-}
-
 static void give_notice(const struct answer *answer, enum notice_kind kind, int status)
 {
-    char parent[NOTICE_NAME];
+    struct process parent;
     struct notice notice = {
         .kind = kind,
         .pid = (uint32_t)getpid(),
@@ -109,10 +96,11 @@ static void give_notice(const struct answer *answer, enum notice_kind kind, int 
     if (answer->fd == -1) {
         return;
     }
-    if (answer->name == NULL) {
-        read_parent(parent, sizeof parent);
+    const char *name = answer->name;
+    if (name == NULL) {
+        name = process_look(getppid(), &parent) ? parent.name : "";
     }
-    reply_set_name(&notice, answer->name == NULL ? parent : answer->name);
+    reply_set_name(&notice, name);
     reply_put_notice(answer->fd, &notice); /* who is gone need not know */
 }
 
@@ -144,5 +132,5 @@ void answer_end(struct answer *answer)
         close(answer->output);
     }
     free(answer->path);
-    *answer = (struct answer){.name = answer->name, .fd = -1, .output = -1};
+    *answer = answer_none(answer->name);
 }

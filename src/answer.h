@@ -28,6 +28,12 @@ struct answer {
     bool lost;  /* it was not fetched */
 };
 
+/* What answers nobody yet, and calls itself `name`. */
+static inline struct answer answer_none(const char *name)
+{
+    return (struct answer){.name = name, .fd = -1, .output = -1};
+}
+
 /* Begins: the message with the address `back` is in hand, from `mailbox`. What fails here is as if nobody
  * waited. */
 void answer_begin(struct answer *answer, const char *mailbox, const struct return_address *back);

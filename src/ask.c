@@ -6,24 +6,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
-
-/* Microseconds of a clock that nobody sets. */
-static long long now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000LL + time.tv_nsec / 1000;
-}
 
 /* Prints who took the message, which has waited since `start`. */
-static struct verdict print_receipt(const struct request *request, long long start)
+static struct verdict print_receipt(const struct request *request, int64_t start)
 {
     char text[NOTICE_NAME + 80];
     char who[NOTICE_NAME + 40] = "- - -";
     struct output output = {.fd = request->output, .until = request->until};
-    const long long waited = now() - start;
+    const long long waited = (deadline_now() - start) / 1000;
 
     if (request->noticed) {
         snprintf(who, sizeof who, "%" PRIu32 " %" PRIu32 " %s", request->notice.pid, request->notice.uid,
@@ -43,7 +33,7 @@ static struct verdict print_receipt(const struct request *request, long long sta
 }
 
 /* What remains to be done when everything has come. */
-static struct verdict finish(const struct request *request, long long start, struct verdict v)
+static struct verdict finish(const struct request *request, int64_t start, struct verdict v)
 {
     return v.status == STATUS_DONE && (request->wants & WANTS_RECEIPT) ? print_receipt(request, start) : v;
 }
@@ -51,7 +41,7 @@ static struct verdict finish(const struct request *request, long long start, str
 struct verdict ask(struct asking *asking, struct sender *sender, struct outgoing *message)
 {
     struct request *request = &asking->request;
-    const long long start = now();
+    const int64_t start = deadline_now();
     struct verdict v = request_begin(request, asking->mailbox);
 
     if (v.status != STATUS_DONE) {
@@ -73,6 +63,7 @@ struct verdict ask_queue(struct asking *asking, struct queue *queue, struct inpu
 {
     struct request *request = &asking->request;
     struct outgoing message;
+    size_t one;
     bool there = true;
     struct verdict v = queue_open(queue, asking->mailbox, QUEUE_SENDER);
 
@@ -81,11 +72,12 @@ struct verdict ask_queue(struct asking *asking, struct queue *queue, struct inpu
         if (v.status != STATUS_DONE || !there) {
             break;
         }
-        const long long start = now();
+        const int64_t start = deadline_now();
         v = request_begin(request, asking->mailbox);
         if (v.status == STATUS_DONE) {
             message.back = &request->box.address;
-            v = deposit_one(queue, &message, stored);
+            v = deposit_one(queue, &message, &one);
+            *stored += one;
         } else {
             reference_drop(&message.big);
         }

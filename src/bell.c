@@ -12,12 +12,6 @@ static struct lock chair(const struct bell *bell, int64_t at, int64_t count)
     return (struct lock){bell->locks, bell->type, at, count};
 }
 
-/* A byte that is written to what lies there instead of the bell would be somebody's loss. */
-static int open_end(const struct bell *bell, int flags)
-{
-    return descriptor_open(bell->directory, bell->name, flags, S_IFIFO);
-}
-
 static void drain(const struct bell *bell)
 {
     char bytes[4096];
@@ -88,7 +82,8 @@ void bell_ring(const struct bell *bell)
     if (!bell_has_listener(bell)) {
         return;
     }
-    int fd = open_end(bell, O_WRONLY);
+    /* A byte that is written to what lies there instead of the bell would be somebody's loss. */
+    int fd = descriptor_open(bell->directory, bell->name, O_WRONLY, S_IFIFO);
     if (fd != -1) { /* ENXIO: who has the chair has yet to open the bell, and then to look */
         (void)!write(fd, "", 1);
         close(fd);

@@ -5,7 +5,7 @@
 
 #define SECOND INT64_C(1000000000)
 
-static int64_t now(void)
+int64_t deadline_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -58,12 +58,12 @@ bool deadline_parse(const char *text, int64_t *span)
 
 deadline deadline_in(int64_t span)
 {
-    return span == DEADLINE_NEVER ? DEADLINE_NEVER : now() + span;
+    return span == DEADLINE_NEVER ? DEADLINE_NEVER : deadline_now() + span;
 }
 
 bool deadline_left(deadline d, struct timespec *left)
 {
-    int64_t rest = d - now();
+    int64_t rest = d - deadline_now();
 
     if (rest <= 0) {
         *left = (struct timespec){0};

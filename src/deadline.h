@@ -24,6 +24,9 @@ typedef int64_t deadline;
  */
 bool deadline_parse(const char *text, int64_t *span);
 
+/* Nanoseconds of CLOCK_MONOTONIC, now. clock_gettime(2). */
+int64_t deadline_now(void);
+
 /* The moment `span` nanoseconds from now; DEADLINE_NEVER stays DEADLINE_NEVER. clock_gettime(2). */
 deadline deadline_in(int64_t span);
 

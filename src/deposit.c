@@ -70,50 +70,44 @@ static struct verdict gather(struct pile *pile, struct input *input)
     return v;
 }
 
-/* Stores one message on its own: a long one, which may lie in a memfd, or one that came alone. */
-static struct verdict store_one(struct queue *queue, struct outgoing *message, size_t *stored)
+/* The message's return address, and its content, in memory of their own. NULL and errno. */
+static unsigned char *put_together(const struct outgoing *message, const void *content)
 {
-    struct queue_item item = {.content = message->content, .length = message->length};
-    const bool is_big = message->content == NULL;
-    struct verdict v = verdict_done();
+    unsigned char *bytes = malloc(RETURN_ADDRESS_BYTES + message->length);
 
-    if (is_big && (item.content = reference_reread(&message->big)) == NULL) {
-        v = verdict_errno("cannot read the message again", errno);
+    if (bytes != NULL) {
+        message_put_address(bytes, message->back);
+        if (message->length > 0) {
+            memcpy(bytes + RETURN_ADDRESS_BYTES, content, message->length);
+        }
     }
-    if (v.status == STATUS_DONE) {
-        v = queue_store(queue, &item, 1, stored);
-    }
-    if (is_big) {
-        reference_unmap(item.content, message->length);
-    }
-    reference_drop(&message->big);
-    return v;
+    return bytes;
 }
 
-struct verdict deposit_one(struct queue *queue, struct outgoing *message, unsigned long *stored)
+struct verdict deposit_one(struct queue *queue, struct outgoing *message, size_t *stored)
 {
-    size_t length = RETURN_ADDRESS_BYTES + message->length;
     const bool is_big = message->content == NULL;
     const void *content = is_big ? reference_reread(&message->big) : message->content;
-    struct queue_item item = {.length = length, .flags = QUEUE_ADDRESSED};
-    unsigned char *copy = content == NULL && message->length > 0 ? NULL : malloc(length);
-    struct verdict v = verdict_errno("cannot read the message again", errno);
-    size_t done = 0;
+    struct queue_item item = {.content = content, .length = message->length};
+    unsigned char *together = NULL;
+    struct verdict v;
 
-    if (copy != NULL) {
-        message_put_address(copy, message->back);
-        if (message->length > 0) {
-            memcpy(copy + RETURN_ADDRESS_BYTES, content, message->length);
-        }
-        item.content = copy;
-        v = queue_store(queue, &item, 1, &done);
+    *stored = 0;
+    if (content != NULL && message->back != NULL) {
+        item.content = together = put_together(message, content);
+        item.length += RETURN_ADDRESS_BYTES;
+        item.flags = QUEUE_ADDRESSED;
     }
-    *stored += done;
+    if (item.content == NULL) {
+        v = verdict_errno("cannot read the message again", errno);
+    } else {
+        v = queue_store(queue, &item, 1, stored);
+    }
     if (is_big) {
         reference_unmap(content, message->length);
     }
     reference_drop(&message->big);
-    free(copy);
+    free(together);
     return v;
 }
 
@@ -139,7 +133,7 @@ static struct verdict store_pile(struct queue *queue, struct pile *pile, struct 
         v = queue_store(queue, pile->items, pile->count, &done);
         bytes = length_of(pile, done);
     } else {
-        v = store_one(queue, &pile->message, &done);
+        v = deposit_one(queue, &pile->message, &done);
         pile->pending = false;
     }
     if (progress != NULL && done > 0) {

@@ -23,9 +23,9 @@ struct verdict deposit(struct queue *queue, const char *path, struct input *inpu
                        unsigned long *stored);
 
 /*
- * Stores one message on its own, with the return address that it has; *stored grows by one if that succeeds.
- * Its memfd is closed in any case.
+ * Stores one message on its own, with the return address that it may have: a long one, which may lie in a
+ * memfd, or one that came alone. *stored is 1 if that succeeds, otherwise 0. Its memfd is closed in any case.
  */
-struct verdict deposit_one(struct queue *queue, struct outgoing *message, unsigned long *stored);
+struct verdict deposit_one(struct queue *queue, struct outgoing *message, size_t *stored);
 
 #endif

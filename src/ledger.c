@@ -56,6 +56,11 @@ bool ledger_is_config(const struct config *config)
     return config->magic == MAGIC && config->version == VERSION && config->check == config_check(config);
 }
 
+bool ledger_read_config(int fd, struct config *config)
+{
+    return pread(fd, config, sizeof *config, 0) == (ssize_t)sizeof *config && ledger_is_config(config);
+}
+
 struct log_header ledger_header(const struct config *config, uint64_t generation)
 {
     struct log_header header = {.config = *config, .generation = generation};

@@ -93,6 +93,9 @@ bool ledger_configure(struct config *config);
 /* Whether a configuration can be believed. */
 bool ledger_is_config(const struct config *config);
 
+/* Reads the configuration that both files begin with from `fd`, and says whether it can be believed. */
+bool ledger_read_config(int fd, struct config *config);
+
 /* The header of a log. */
 struct log_header ledger_header(const struct config *config, uint64_t generation);
 

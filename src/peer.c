@@ -1,6 +1,7 @@
 #include "peer.h"
 
 #include "descriptor.h"
+#include "mailbox.h"
 #include "process.h"
 #include "reply.h"
 #include "watch.h"
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,12 +189,9 @@ static void sweep(const char *directory)
 
 static struct verdict make_fifo(const char *path)
 {
-    mode_t mask = umask(077);
-    int made = mkfifo(path, 0600);
-    int error = errno;
-
-    umask(mask);
-    return made == -1 && error != EEXIST ? verdict_errno("cannot make the link", error) : verdict_done();
+    return mailbox_make(path, 0600, false) == -1 && errno != EEXIST
+               ? verdict_errno("cannot make the link", errno)
+               : verdict_done();
 }
 
 /* The path of the link from one process to another, to be freed. */
@@ -298,8 +295,7 @@ struct verdict peer_link(struct peer *peer, pid_t other, pid_t self, bool sendin
 
 bool peer_is_dead(const struct peer *peer)
 {
-    struct pollfd end = {.fd = peer->pidfd, .events = POLLIN};
-    return peer->pidfd != -1 && poll(&end, 1, 0) == 1;
+    return peer->pidfd != -1 && process_has_ended(peer->pidfd, 0);
 }
 
 pid_t peer_parse(const char *text)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,4 +121,10 @@ uint64_t process_namespace(void)
 {
     struct stat file;
     return stat("/proc/self/ns/pid", &file) == 0 ? file.st_ino : 0;
+}
+
+bool process_has_ended(int pidfd, int grace)
+{
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    return poll(&end, 1, grace) == 1;
 }

@@ -1,5 +1,6 @@
 /*
- * process: what /proc says of a process. See proc(5). Nothing here blocks or keeps a descriptor.
+ * process: what /proc says of a process. See proc(5). Nothing here keeps a descriptor, and only
+ * process_has_ended() may wait.
  */
 #ifndef FIFO_PROCESS_H
 #define FIFO_PROCESS_H
@@ -26,6 +27,12 @@ bool process_is_copy(const struct process *child, const struct process *parent);
 
 /* Whether the process `pid` is, or descends from, `ancestor`. */
 bool process_descends(pid_t pid, pid_t ancestor);
+
+/*
+ * Whether the process that `pidfd` refers to has ended, waited for by its parent or not: a zombie holds
+ * nothing any more. It gets `grace` milliseconds for that. poll(2).
+ */
+bool process_has_ended(int pidfd, int grace);
 
 /* The pid namespace we are in, as the inode number of /proc/self/ns/pid; 0 and errno if there is no /proc. */
 uint64_t process_namespace(void);

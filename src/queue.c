@@ -17,16 +17,15 @@
  * both. */
 #define LOCKS  (INT64_C(1) << 62)
 #define CHAIRS (LOCKS + 16)
-/* Where one signs who is exclusive, see lock.h: a receiver, a sender. */
-#define SIGNATURES (LOCKS + 8)
 
 static const struct {
     int64_t first;
     int64_t count;
-    int64_t lock; /* of these, what is not a gate */
+    int64_t lock;      /* of these, what is not a gate */
+    int64_t signature; /* where one signs who is exclusive and keeps the gate, see lock.h; 0: there is none */
 } places[] = {
-    [QUEUE_TAKE] = {1, 1, 1},  [QUEUE_STORE] = {2, 1, 2},  [QUEUE_SYNC] = {4, 1, 4},
-    [QUEUE_LEASE] = {0, 2, 1}, [QUEUE_APPEND] = {2, 2, 2},
+    [QUEUE_TAKE] = {1, 1, 1, 0},  [QUEUE_STORE] = {2, 1, 2, 0},  [QUEUE_SYNC] = {4, 1, 4, 0},
+    [QUEUE_LEASE] = {0, 2, 1, 8}, [QUEUE_APPEND] = {2, 2, 2, 9},
 };
 
 /* How long -n waits for a lock that is held for microseconds, unless its holder was stopped right then. */
@@ -98,8 +97,8 @@ bool queue_lock_soon(struct queue *queue, enum queue_lock lock)
 /* Who is exclusive keeps the gate from now on, and signs beside it. */
 static struct verdict have(const struct queue *queue, enum queue_lock lock)
 {
-    if (queue->exclusive && (lock == QUEUE_LEASE || lock == QUEUE_APPEND)) {
-        lock_sign(queue->log, SIGNATURES + (lock == QUEUE_APPEND));
+    if (queue->exclusive && places[lock].signature != 0) {
+        lock_sign(queue->log, LOCKS + places[lock].signature);
     }
     return verdict_done();
 }
@@ -107,8 +106,8 @@ static struct verdict have(const struct queue *queue, enum queue_lock lock)
 static const char *signed_or(const struct queue *queue, enum queue_lock lock, const char *begin,
                              const char *otherwise)
 {
-    return lock == QUEUE_LEASE || lock == QUEUE_APPEND
-               ? lock_signed(queue->log, SIGNATURES + (lock == QUEUE_APPEND), begin, otherwise)
+    return places[lock].signature != 0
+               ? lock_signed(queue->log, LOCKS + places[lock].signature, begin, otherwise)
                : otherwise;
 }
 
@@ -199,8 +198,7 @@ static bool has_header(const struct queue *queue)
 {
     struct config config;
 
-    return !queue->readable || (pread(queue->log, &config, sizeof config, 0) == (ssize_t)sizeof config &&
-                                ledger_is_config(&config));
+    return !queue->readable || ledger_read_config(queue->log, &config);
 }
 
 /*

@@ -1,9 +1,10 @@
 #include "reference.h"
 
+#include "process.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,12 +16,6 @@
 
 #define GRACE_MS 100
 #define SEALS    (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
-static uint64_t own_namespace(void)
-{
-    struct stat file;
-    return stat("/proc/self/ns/pid", &file) == 0 ? file.st_ino : 0;
-}
 
 int reference_create(struct reference_writer *writer)
 {
@@ -62,7 +57,7 @@ int reference_append(struct reference_writer *writer, const void *content, size_
 int reference_seal(struct reference_writer *writer)
 {
     writer->reference.fd = (uint32_t)writer->fd;
-    writer->reference.pid_namespace = own_namespace();
+    writer->reference.pid_namespace = process_namespace();
     if (writer->reference.pid_namespace == 0) {
         return -1; /* no /proc: nobody could open it; errno says so */
     }
@@ -90,9 +85,8 @@ void reference_drop(struct reference_writer *writer)
 }
 
 /*
- * Whether the process has ended, waited for by its parent or not: a zombie holds nothing any more. It gets
- * `grace` milliseconds for that: a sender closes its descriptors, or has them closed as it dies, just before
- * it has ended.
+ * Whether the process has ended. It gets `grace` milliseconds for that: a sender closes its descriptors, or
+ * has them closed as it dies, just before it has ended.
  */
 static bool has_ended(pid_t pid, int grace)
 {
@@ -101,8 +95,7 @@ static bool has_ended(pid_t pid, int grace)
     if (fd == -1) {
         return errno == ESRCH;
     }
-    struct pollfd ended = {.fd = fd, .events = POLLIN};
-    bool result = poll(&ended, 1, grace) == 1;
+    bool result = process_has_ended(fd, grace);
     close(fd);
     return result;
 }
@@ -161,7 +154,7 @@ enum reference_state reference_map(const struct message *message, size_t most, c
     const struct reference *reference = &message->reference;
     struct stat file;
 
-    uint64_t own = own_namespace();
+    uint64_t own = process_namespace();
     if (own == 0 || reference->pid_namespace != own) {
         errno = 0;
         return REFERENCE_UNREACHABLE;

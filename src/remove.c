@@ -1,5 +1,6 @@
 #include "queue.h"
 
+#include "descriptor.h"
 #include "repair.h"
 
 #include <dirent.h>
@@ -41,9 +42,8 @@ static bool is_part(int directory, const char *name)
 static bool is_ours(int directory, const char *name)
 {
     struct config config;
-    int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    bool ours = fd != -1 && pread(fd, &config, sizeof config, 0) == (ssize_t)sizeof config &&
-                ledger_is_config(&config);
+    int fd = descriptor_open(directory, name, O_RDONLY, S_IFREG);
+    bool ours = fd != -1 && ledger_read_config(fd, &config);
 
     if (fd != -1) {
         close(fd);

@@ -101,7 +101,7 @@ static struct verdict receive(const struct receiving *options, struct receiver *
     struct message *message = &handful->first;
     struct verdict v = receiver_next(receiver, message);
     const bool stays = options->peek || options->keep;
-    struct answer answer = {.name = options->name, .fd = -1, .output = -1};
+    struct answer answer = answer_none(options->name);
 
     if (v.status == STATUS_DONE && !stays) {
         answer_begin(&answer, options->mailbox, &message->back);

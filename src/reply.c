@@ -38,6 +38,15 @@ static bool is_directory_name(const char *name, const char *end)
     return end - name > DIGITS + 2 && *name == '.' && end[-DIGITS - 1] == '.' && is_number(end - DIGITS, end);
 }
 
+/* Where the part of `path` begins that ends at `end`. */
+static const char *part_before(const char *path, const char *end)
+{
+    while (end > path && end[-1] != '/') {
+        end--;
+    }
+    return end;
+}
+
 bool reply_is_name(const char *path)
 {
     const char *last = strrchr(path, '/');
@@ -45,11 +54,7 @@ bool reply_is_name(const char *path)
     if (last == NULL || !is_number(last + 1, last + strlen(last))) {
         return false;
     }
-    const char *name = last;
-    while (name > path && name[-1] != '/') {
-        name--;
-    }
-    return is_directory_name(name, last);
+    return is_directory_name(part_before(path, last), last);
 }
 
 static void print_number(char *at, const unsigned char *bytes)
@@ -57,6 +62,15 @@ static void print_number(char *at, const unsigned char *bytes)
     for (size_t i = 0; i < HALF; i++) {
         snprintf(at + 2 * i, 3, "%02x", bytes[i]);
     }
+}
+
+/* Cuts off the last part of an absolute path, and returns it. What is left of the root is empty. */
+static const char *split(char *path)
+{
+    char *slash = strrchr(path, '/');
+
+    *slash = '\0';
+    return slash + 1;
 }
 
 char *reply_directory(const char *mailbox, const struct return_address *back)
@@ -67,22 +81,25 @@ char *reply_directory(const char *mailbox, const struct return_address *back)
     if (realpath(mailbox, real) == NULL) {
         return NULL;
     }
+    const char *name = split(real);
     print_number(number, back->token);
-    char *slash = strrchr(real, '/');
-    *slash = '\0';
-    return asprintf(&path, "%s/.%.*s.%s", real, BASE, slash + 1, number) == -1 ? NULL : path;
+    return asprintf(&path, "%s/.%.*s.%s", real, BASE, name, number) == -1 ? NULL : path;
+}
+
+char *reply_fifo(const char *directory, const struct return_address *back)
+{
+    char number[DIGITS + 1];
+    char *path = NULL;
+
+    print_number(number, back->token + HALF);
+    return asprintf(&path, "%s/%s", directory, number) == -1 ? NULL : path;
 }
 
 char *reply_path(const char *mailbox, const struct return_address *back)
 {
-    char number[DIGITS + 1];
-    char *path = NULL;
     char *directory = reply_directory(mailbox, back);
+    char *path = directory == NULL ? NULL : reply_fifo(directory, back);
 
-    if (directory != NULL) {
-        print_number(number, back->token + HALF);
-        path = asprintf(&path, "%s/%s", directory, number) == -1 ? NULL : path;
-    }
     free(directory);
     return path;
 }
@@ -92,11 +109,7 @@ char *reply_path(const char *mailbox, const struct return_address *back)
 static int open_around(const char *path)
 {
     const char *last = strrchr(path, '/');
-    const char *name = last;
-
-    while (name > path && name[-1] != '/') {
-        name--;
-    }
+    const char *name = part_before(path, last);
     char *before = strndup(path, (size_t)(name - path)), *own = strndup(name, (size_t)(last - name));
     int parent = before == NULL || own == NULL ? -1 : open(before, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = parent == -1 ? -1 : openat(parent, own, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -167,7 +180,8 @@ void reply_set_name(struct notice *notice, const char *name)
     }
 }
 
-void reply_sweep_one(int parent, const char *name)
+/* Deletes the directory `name` in `parent` if whoever made it is gone. */
+static void sweep_one(int parent, const char *name)
 {
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *list = fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1 ? NULL : fdopendir(fd);
@@ -197,15 +211,13 @@ void reply_sweep(const char *mailbox)
     if (realpath(mailbox, real) == NULL) {
         return;
     }
-    char *slash = strrchr(real, '/');
-    *slash = '\0';
-    int length = snprintf(prefix, sizeof prefix, ".%.*s.", BASE, slash + 1);
+    int length = snprintf(prefix, sizeof prefix, ".%.*s.", BASE, split(real));
     DIR *list = opendir(*real == '\0' ? "/" : real);
     while (list != NULL && (entry = readdir(list)) != NULL) {
         const char *end = entry->d_name + strlen(entry->d_name);
         if (strncmp(entry->d_name, prefix, (size_t)length) == 0 && entry->d_name + length == end - DIGITS &&
             is_number(end - DIGITS, end)) {
-            reply_sweep_one(dirfd(list), entry->d_name);
+            sweep_one(dirfd(list), entry->d_name);
         }
     }
     if (list != NULL) {

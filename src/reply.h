@@ -54,6 +54,9 @@ static inline bool reply_is_fifo(mode_t mode)
 char *reply_directory(const char *mailbox, const struct return_address *back);
 char *reply_path(const char *mailbox, const struct return_address *back);
 
+/* The FIFO that the address means in such a directory, to be freed. NULL: there is no memory. */
+char *reply_fifo(const char *directory, const struct return_address *back);
+
 /*
  * Opens the write end of a reply FIFO. -1 and errno: ENXIO or ENOENT if nobody waits there any more, EPERM or
  * ELOOP if it is not what it should be: a FIFO with one name, of the same owner as its directory. openat(2),
@@ -69,9 +72,6 @@ bool reply_get_notice(const struct message *message, struct notice *notice);
 
 /* Takes a name for a notice: no spaces, nothing that a terminal would obey, not empty, cut to fit. */
 void reply_set_name(struct notice *notice, const char *name);
-
-/* Deletes the directory `name` in `parent` if whoever made it is gone. */
-void reply_sweep_one(int parent, const char *name);
 
 /* Deletes all such directories beside the mailbox `mailbox`, as far as they are ours to delete. */
 void reply_sweep(const char *mailbox);

@@ -114,12 +114,12 @@ static void delete_fifo(struct replybox *box)
     }
 }
 
-static int make_fifo(struct replybox *box, const char *mailbox)
+static int make_fifo(struct replybox *box)
 {
     if (getrandom(box->address.token + HALF, HALF, 0) != HALF) {
         return -1;
     }
-    char *path = reply_path(mailbox, &box->address);
+    char *path = reply_fifo(box->directory, &box->address);
     mode_t mask = umask(0);
     int made = path == NULL ? -1 : mkfifoat(box->lock, last_part(path), S_ISVTX | 0622);
     int error = errno;
@@ -147,8 +147,7 @@ struct verdict replybox_renew(struct replybox *box, const char *mailbox, uint32_
     }
     delete_fifo(box);
     box->address.wants = wants;
-    return make_fifo(box, mailbox) == -1 ? verdict_errno("cannot make a FIFO for the answer", errno)
-                                         : verdict_done();
+    return make_fifo(box) == -1 ? verdict_errno("cannot make a FIFO for the answer", errno) : verdict_done();
 }
 
 void replybox_end(struct replybox *box)

@@ -110,58 +110,68 @@ static void take(struct request *request)
     }
 }
 
-struct ends {
-    struct pollfd fds[2]; /* standard output, and the FIFO */
-};
-
+/* For standard output, and for the FIFO. */
 static long wait_for_ends(void *argument)
 {
-    struct ends *ends = argument;
-    return poll(ends->fds, 2, -1);
+    return poll(argument, 2, -1);
 }
 
-/* Writes as much as standard output has room for, which says that it has some. */
-static void write_some(struct request *request)
+/*
+ * How much may be written when standard output says that it has room. A pipe has it for so many bytes then;
+ * more would wait, and nobody would look at the FIFO meanwhile.
+ */
+static size_t most_at_once(const struct request *request)
+{
+    struct stat file;
+    return fstat(request->output, &file) == 0 && S_ISREG(file.st_mode) ? SIZE_MAX : PIPE_BUF;
+}
+
+static void write_some(struct request *request, size_t most)
 {
     struct unprinted *unprinted = &request->unprinted;
-    struct stat file;
     size_t length = unprinted->length - unprinted->done;
+    ssize_t written =
+        write(request->output, unprinted->bytes + unprinted->done, length < most ? length : most);
 
-    /* A pipe that has room has it for so many bytes; more would wait, and nobody would look at the FIFO
-     * meanwhile. */
-    bool is_file = fstat(request->output, &file) == 0 && S_ISREG(file.st_mode);
-    ssize_t written = write(request->output, unprinted->bytes + unprinted->done,
-                            is_file || length < PIPE_BUF ? length : PIPE_BUF);
     if (written == -1 && errno != EAGAIN && errno != EINTR) {
         request->trouble = verdict_errno("cannot write the reply to standard output", errno);
     }
     unprinted->done += written > 0 ? (size_t)written : 0;
 }
 
-/* Takes what is there, and prints it, while more may come. */
-static void fetch(struct request *request)
+/* Prints what has been taken, and takes what comes meanwhile. */
+static void print(struct request *request)
 {
     struct unprinted *unprinted = &request->unprinted;
-    struct ends ends = {
-        {{.fd = request->output, .events = POLLOUT}, {.fd = request->replies.fd, .events = POLLIN}}};
+    struct pollfd ends[] = {{.fd = request->output, .events = POLLOUT},
+                            {.fd = request->replies.fd, .events = POLLIN}};
+    const size_t most = most_at_once(request);
     long ready;
 
-    take(request);
     while (request->trouble.status == STATUS_DONE && unprinted->done < unprinted->length) {
-        if (wait_call(wait_for_ends, &ends, &ready, request->until, WAIT_MORTAL) == WAKE_DEADLINE) {
+        if (wait_call(wait_for_ends, ends, &ready, request->until, WAIT_MORTAL) == WAKE_DEADLINE) {
             request->trouble =
                 verdict(STATUS_UNCERTAIN, "timed out: standard output does not take the reply");
         } else if (ready > 0) {
             take(request);
-            if (ends.fds[1].revents & POLLHUP && !(ends.fds[1].revents & POLLIN)) {
-                ends.fds[1].fd = -1; /* or it would say so again and again */
+            if (ends[1].revents & POLLHUP && !(ends[1].revents & POLLIN)) {
+                ends[1].fd = -1; /* or it would say so again and again */
             }
-            if (ends.fds[0].revents != 0) {
-                write_some(request);
+            if (ends[0].revents != 0) {
+                write_some(request, most);
             }
         }
     }
     unprinted->done = unprinted->length = 0;
+}
+
+/* Takes what is there, and prints it. */
+static void fetch(struct request *request)
+{
+    take(request);
+    if (request->unprinted.length > 0) {
+        print(request);
+    }
 }
 
 /* Whether there is nobody any more of those who had the FIFO open for writing, if there ever was one. */

@@ -1,12 +1,12 @@
 #include "watch.h"
 
+#include "process.h"
 #include "wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -79,9 +79,7 @@ static int watched = -1;
 /* poll(2) is all that tells of it, and the rest of this program waits for signals. */
 static void *wait_for_end(void *unused)
 {
-    struct pollfd end = {.fd = watched, .events = POLLIN};
-
-    while (poll(&end, 1, -1) != 1) {
+    while (!process_has_ended(watched, -1)) {
     }
     kill(getpid(), SIGURG);
     return unused;
@@ -105,20 +103,13 @@ int watch_process(int pidfd)
     return error == 0 ? 0 : -1;
 }
 
-static bool has_ended(void)
-{
-    struct pollfd end = {.fd = watched, .events = POLLIN};
-    return watched != -1 && poll(&end, 1, 0) == 1;
-}
-
 bool watch_gone(const struct identity *who)
 {
     struct stat now;
 
-    if (has_ended()) {
+    if (watched != -1 && process_has_ended(watched, 0)) {
         return true;
     }
-
     if (stat(who->path, &now) == -1) {
         /* EACCES and the like say nothing about the mailbox: somebody changed the way to it. */
         return errno == ENOENT || errno == ENOTDIR;

@@ -256,13 +256,15 @@ static struct verdict look(const struct receiving *options, struct queue *queue,
 static struct verdict find_dead(const struct receiving *options, const struct mailbox *mailbox)
 {
     struct mailbox box;
-    struct verdict v = options->dead == NULL ? verdict_done() : mailbox_find(options->dead, &box);
 
-    if (v.status == STATUS_DONE && options->dead != NULL && !box.buffered) {
+    if (options->dead == NULL) {
+        return verdict_done();
+    }
+    struct verdict v = mailbox_find(options->dead, &box);
+    if (v.status == STATUS_DONE && !box.buffered) {
         v = verdict(STATUS_ERROR, "is not buffered: dead letters have to be stored");
     }
-    if (v.status == STATUS_DONE && options->dead != NULL && box.id.device == mailbox->id.device &&
-        box.id.inode == mailbox->id.inode) {
+    if (v.status == STATUS_DONE && box.id.device == mailbox->id.device && box.id.inode == mailbox->id.inode) {
         v = verdict(STATUS_ERROR, "is the mailbox itself: --dead needs another one");
     }
     if (v.status != STATUS_DONE) {
@@ -275,7 +277,7 @@ static struct verdict find_dead(const struct receiving *options, const struct ma
 struct verdict worker(struct receiving *options, const struct mailbox *box)
 {
     static struct hand hand;
-    hand.answer = (struct answer){.name = options->name, .fd = -1, .output = -1};
+    hand.answer = answer_none(options->name);
     struct verdict v = find_dead(options, box);
     struct queue queue = {
         .until = options->common.until,

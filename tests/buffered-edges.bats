@@ -534,12 +534,7 @@ fifo-rm: 'fifo': removed"
     fifo-make -b unbounded box
     fifo-send box one
     : >box/.state
-    start keeper python3 -c '
-import fcntl, os, struct, time
-fd = os.open("box/queue", os.O_RDWR)
-fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, (1 << 62) + 1, 1, 0))
-open("held", "w").close()
-time.sleep(60)'
+    start keeper python3 -B "$ROOT/tests/buffered/keep.py" box
     wait_until test -e held
     refused 2 'another process is at work in it' fifo-rm box
     run -0 within fifo-rm -f box

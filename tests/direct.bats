@@ -8,10 +8,8 @@ setup() {
     unset FIFO_SELF
 }
 
-# meet SHELL SCRIPT: runs the script in SHELL, which finds the pid of a process of ours in $other, and our commands run
-# with `ours`.
+# meet SHELL SCRIPT: runs the script in SHELL, which finds the pid of this one in $other. `them` is its own pid.
 meet() {
-    # The process that we are here: one that does nothing, and whose children our commands are.
     start "$1" env other="$$" "$1" -c "echo \$\$ >self; $2; :"
     wait_until test -s self
     them=$(cat self)
@@ -50,7 +48,7 @@ prw-------"
 }
 
 @test "without randomized addresses a shell is still another one than its parent" {
-    setarch -R true 2>/dev/null || return 0 # not to be had in some containers
+    setarch -R true 2>/dev/null || skip "not to be had in this container"
     run -0 within setarch -R bash -c 'x=$$ bash -c "fifo-send -v -n --to=\$x y; :"; :'
     assert_output --partial "no receiver is there"
 }
@@ -170,4 +168,3 @@ LOUD"
     refused 1 'no receiver' fifo-send -n --to="$them" x
     [ -d runtime/fifo ]
 }
-

@@ -148,6 +148,25 @@ left_in() {
     assert_equal "$taken" "$(printf '%s\n' "$@")"
 }
 
+# nothing_left: asserts that there is no reply mailbox beside the mailboxes.
+nothing_left() {
+    run -0 find . -name '.*.????????????????'
+    assert_output ''
+}
+
+# serve NAME MAILBOX SCRIPT...: a server that runs the shell script on each request.
+serve() {
+    start "$1" fifo-recv -f "$2" sh -c "${@:3}"
+}
+
+# simulated SCRIPT ARGUMENT...: a scenario of buffered/SCRIPT.py, in a directory of its own, which has to succeed.
+simulated() {
+    mkdir simulated
+    cd simulated || return 1
+    run timeout -s KILL 120 python3 -B "$ROOT/tests/buffered/$1.py" "${@:2}" 3>&-
+    assert_success
+}
+
 # as_another_user: makes $PLACE, a directory that every user can reach, with the commands in $PLACE/bin, goes there, and
 # sets NOBODY to what runs a command as a user who owns nothing.
 as_another_user() {

@@ -2,20 +2,9 @@
 # Goal: each request gets its own reply or says why not, whoever dies; and nothing is left behind.
 load helper
 
-# nothing_left: asserts that there is no reply mailbox beside the mailboxes.
-nothing_left() {
-    run -0 find . -name '.*.????????????????'
-    assert_output ''
-}
-
 # asks_for N: N processes wait for a reply, or did when they were killed.
 asks_for() {
     [ "$(find . -name '.*.????????????????' | wc -l)" = "$1" ]
-}
-
-# serve NAME MAILBOX SCRIPT...: a server that runs the shell script on each request.
-serve() {
-    start "$1" fifo-recv -f "$2" sh -c "${@:3}"
 }
 
 @test "the reply is what COMMAND prints, from a FIFO and from a buffered mailbox" {

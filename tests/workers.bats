@@ -257,14 +257,9 @@ fifo-recv: 'jobs': COMMAND failed; the message stays in the mailbox"
 
 @test "a lock that somebody keeps when COMMAND has succeeded: 4, not 1 or 124" {
     fifo-send jobs one
-    cat >keep.py <<'END'
-import fcntl, os, struct, time
-fd = os.open("jobs/queue", os.O_RDWR)
-fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, (1 << 62) + 1, 1, 0))
-open("held", "w").close()
-time.sleep(30)
-END
-    start keeper sh -c 'while [ ! -e begun ]; do sleep 0.01; done; exec python3 keep.py'
+    # shellcheck disable=SC2016
+    start keeper sh -c 'while [ ! -e begun ]; do sleep 0.01; done; exec python3 -B "$0" jobs' \
+        "$ROOT/tests/buffered/keep.py"
     run -4 on_stderr fifo-recv -t 1 jobs sh -c 'touch begun; while [ ! -e held ]; do sleep 0.01; done; sleep 0.1'
     one_line 'dealt with, but cannot be taken' "$output"
 }

@@ -2,17 +2,6 @@
 # Goal: with hundreds of requests at once every reply reaches its own.
 load ../helper
 
-# nothing_left: asserts that there is no reply mailbox beside the mailboxes.
-nothing_left() {
-    run -0 find . -name '.*.????????????????'
-    assert_output ''
-}
-
-# serve NAME MAILBOX SCRIPT...: a server that runs the shell script on each request.
-serve() {
-    start "$1" fifo-recv -f "$2" sh -c "${@:3}"
-}
-
 @test "two hundred at once, and one server: every reply reaches its own" {
     many box 1
 }
