@@ -3,6 +3,7 @@
 #include "deliver.h"
 #include "descriptor.h"
 #include "process.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ void answer_begin(struct answer *answer, const char *mailbox, const struct retur
     }
     answer->path = reply_path(mailbox, back);
     answer->fd = answer->path == NULL ? -1 : reply_open(answer->path);
+    answer->gone = answer->fd == -1 && (errno == ENOENT || errno == ENXIO);
     if (back->wants & WANTS_REPLY) {
         answer->output =
             descriptor_above_standard(memfd_create("fifo-reply", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -72,7 +74,11 @@ static void reply(struct answer *answer, deadline until)
 {
     struct stat file;
 
-    if (answer->fd == -1 || answer->output == -1 || fstat(answer->output, &file) == -1 || file.st_size == 0) {
+    if (answer->output == -1 || fstat(answer->output, &file) == -1 || file.st_size == 0) {
+        return;
+    }
+    if (answer->fd == -1) {
+        answer->lost = true;
         return;
     }
     size_t length = (size_t)file.st_size;
@@ -83,7 +89,7 @@ static void reply(struct answer *answer, deadline until)
     }
 }
 
-static void give_notice(const struct answer *answer, enum notice_kind kind, int status)
+static void give_notice(struct answer *answer, enum notice_kind kind, int status)
 {
     struct process parent;
     struct notice notice = {
@@ -101,7 +107,33 @@ static void give_notice(const struct answer *answer, enum notice_kind kind, int 
         name = process_look(getppid(), &parent) ? parent.name : "";
     }
     reply_set_name(&notice, name);
-    reply_put_notice(answer->fd, &notice); /* who is gone need not know */
+    if (!reply_put_notice(answer->fd, &notice)) {
+        answer->gone = errno == EPIPE;
+    }
+}
+
+/* COMMAND has failed: says so, and what becomes of the message. */
+static struct verdict tell_failure(struct answer *answer, struct verdict v)
+{
+    static char text[100];
+    const char *fate = "the message stays in the mailbox";
+
+    give_notice(answer, NOTICE_FAILED, v.status);
+    /* It is not the message's fault if COMMAND could not be started, or if somebody has ended us both. */
+    answer->failed = v.error == 0 && wait_signal() == 0;
+    if (answer->wants & WANTS_REPLY) {
+        answer->drop = answer->failed && answer->gone;
+        if (answer->drop) {
+            fate = "nobody waits for a reply any more, so the request is dropped";
+        } else if (answer->fd != -1 && !answer->gone) {
+            fate = "whoever sent the request is told";
+        }
+    }
+    if (v.error == 0) {
+        snprintf(text, sizeof text, "%s; %s", v.reason, fate);
+        v.reason = text;
+    }
+    return v;
 }
 
 struct verdict answer_run(struct answer *answer, struct command *command, const struct message *message)
@@ -109,11 +141,10 @@ struct verdict answer_run(struct answer *answer, struct command *command, const 
     command->reply = answer->wants & WANTS_REPLY ? answer->path : NULL;
     command->output = answer->output;
     struct verdict v = command_run(command, message);
-    if (v.status == STATUS_DONE) {
-        reply(answer, command->until);
-    } else {
-        give_notice(answer, NOTICE_FAILED, v.status);
+    if (v.status != STATUS_DONE) {
+        return tell_failure(answer, v);
     }
+    reply(answer, command->until);
     return v;
 }
 

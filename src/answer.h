@@ -23,9 +23,13 @@ struct answer {
     const char *name; /* of the receiver, for receipts; NULL: that of our parent's command */
     uint32_t wants;   /* what the message in hand wants */
     char *path;
-    int fd;     /* the reply FIFO, -1: nobody waits there */
-    int output; /* COMMAND's standard output, -1: not wanted */
-    bool lost;  /* it was not fetched */
+    int fd;      /* the reply FIFO, -1: nobody waits there */
+    int output;  /* COMMAND's standard output, -1: not wanted */
+    bool failed; /* COMMAND has, and it was not because somebody has ended us both */
+    bool gone;   /* nobody waits for it any more */
+    bool lost;   /* it was not fetched */
+    bool
+        drop; /* a request that COMMAND has failed with, and nobody waits for: who asked cannot withdraw it */
 };
 
 /* What answers nobody yet, and calls itself `name`. */
@@ -38,7 +42,10 @@ static inline struct answer answer_none(const char *name)
  * waited. */
 void answer_begin(struct answer *answer, const char *mailbox, const struct return_address *back);
 
-/* Runs COMMAND as command_run() does, and sends what it has printed, or that it has failed. */
+/*
+ * Runs COMMAND as command_run() does, and sends what it has printed, or that it has failed; the reason says
+ * what becomes of the message then. The text is good until the next call.
+ */
 struct verdict answer_run(struct answer *answer, struct command *command, const struct message *message);
 
 /* The message is being taken, or was. `replied`: by a COMMAND, so that a reply has been sent or may be. */

@@ -38,11 +38,19 @@ static struct verdict finish(const struct request *request, int64_t start, struc
     return v.status == STATUS_DONE && (request->wants & WANTS_RECEIPT) ? print_receipt(request, start) : v;
 }
 
+static struct verdict no_place(const struct mailbox *box)
+{
+    return box->reply
+               ? verdict(STATUS_ERROR, "is where somebody waits for a reply, and cannot be asked itself")
+               : verdict(STATUS_ERROR, "is a pipe without a name, with no place beside it for an answer");
+}
+
 struct verdict ask(struct asking *asking, struct sender *sender, struct outgoing *message)
 {
     struct request *request = &asking->request;
     const int64_t start = deadline_now();
-    struct verdict v = request_begin(request, asking->mailbox);
+    struct verdict v =
+        sender->box.anonymous ? no_place(&sender->box) : request_begin(request, asking->mailbox);
 
     if (v.status != STATUS_DONE) {
         return v;
@@ -58,8 +66,7 @@ struct verdict ask(struct asking *asking, struct sender *sender, struct outgoing
     return finish(request, start, v);
 }
 
-struct verdict ask_queue(struct asking *asking, struct queue *queue, struct input *input,
-                         unsigned long *stored)
+struct verdict ask_queue(struct asking *asking, struct queue *queue, struct input *input, unsigned long *done)
 {
     struct request *request = &asking->request;
     struct outgoing message;
@@ -67,7 +74,7 @@ struct verdict ask_queue(struct asking *asking, struct queue *queue, struct inpu
     bool there = true;
     struct verdict v = queue_open(queue, asking->mailbox, QUEUE_SENDER);
 
-    for (*stored = 0; v.status == STATUS_DONE && there;) {
+    for (*done = 0; v.status == STATUS_DONE && there;) {
         v = input_next(input, &message, &there);
         if (v.status != STATUS_DONE || !there) {
             break;
@@ -77,7 +84,6 @@ struct verdict ask_queue(struct asking *asking, struct queue *queue, struct inpu
         if (v.status == STATUS_DONE) {
             message.back = &request->box.address;
             v = deposit_one(queue, &message, &one);
-            *stored += one;
         } else {
             reference_drop(&message.big);
         }
@@ -86,6 +92,7 @@ struct verdict ask_queue(struct asking *asking, struct queue *queue, struct inpu
             v = request_await_stored(request, queue, &place);
         }
         v = finish(request, start, v);
+        *done += v.status == STATUS_DONE ? 1 : 0;
     }
     return v;
 }

@@ -25,10 +25,10 @@ struct asking {
 struct verdict ask(struct asking *asking, struct sender *sender, struct outgoing *message);
 
 /*
- * Stores message after message in a buffered mailbox, which it opens, and waits for each. *stored is how many
- * were stored; the verdict is that of the first that failed.
+ * Stores message after message in a buffered mailbox, which it opens, and waits for each. *done is how many
+ * were answered; the verdict is that of the first that was not.
  */
 struct verdict ask_queue(struct asking *asking, struct queue *queue, struct input *input,
-                         unsigned long *stored);
+                         unsigned long *done);
 
 #endif

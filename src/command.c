@@ -56,6 +56,9 @@ static void set_environment(const struct command *command, const struct message 
     } else {
         unsetenv("FIFO_REPLY");
     }
+    if (command->self != 0) {
+        set_number("FIFO_SELF", command->self);
+    }
     set_number("FIFO_SENDER", message->sender);
     set_number("FIFO_TRIES", message->tries);
 }
@@ -157,13 +160,10 @@ struct verdict command_run(const struct command *command, const struct message *
                                 "cannot run it"};
     }
     if (late) {
-        return verdict(STATUS_TIMEOUT, "timed out: COMMAND was ended; the message stays in the mailbox");
+        return verdict(STATUS_TIMEOUT, "timed out: COMMAND was ended");
     }
     if (WIFSIGNALED(status)) {
-        return verdict(STATUS_SIGNAL + WTERMSIG(status),
-                       "COMMAND was killed by a signal; the message stays in the mailbox");
+        return verdict(STATUS_SIGNAL + WTERMSIG(status), "COMMAND was killed by a signal");
     }
-    return WEXITSTATUS(status) == 0
-               ? verdict_done()
-               : verdict(WEXITSTATUS(status), "COMMAND failed; the message stays in the mailbox");
+    return WEXITSTATUS(status) == 0 ? verdict_done() : verdict(WEXITSTATUS(status), "COMMAND failed");
 }

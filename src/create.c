@@ -122,13 +122,16 @@ static struct verdict accept(struct creation *creation, const char *path)
     return v.status == STATUS_DONE ? compare(creation, &counts) : v;
 }
 
+static const struct verdict inside = {STATUS_ERROR, 0,
+                                      "would lie in a buffered mailbox, where nothing else may be"};
+
 static bool is_inside_mailbox(const char *path)
 {
     char *copy = strdup(path);
-    bool inside = copy != NULL && queue_is_mailbox(dirname(copy));
+    bool is_inside = copy != NULL && queue_is_mailbox(dirname(copy));
 
     free(copy);
-    return inside;
+    return is_inside;
 }
 
 struct verdict create(struct creation *creation, const char *path)
@@ -138,7 +141,7 @@ struct verdict create(struct creation *creation, const char *path)
     *creation->difference = '\0';
     creation->was_there = false;
     if (is_inside_mailbox(path)) {
-        return verdict(STATUS_ERROR, "would lie in a buffered mailbox, where nothing else may be");
+        return inside;
     }
     if (make(creation, path) == 0) {
         return verdict_done();
@@ -212,6 +215,10 @@ struct verdict create_temporary(const struct creation *creation, const char *tem
     if (length < 3) {
         free(name);
         return verdict(STATUS_ERROR, "a template needs at least three X's in its last part");
+    }
+    if (is_inside_mailbox(name)) {
+        free(name);
+        return inside;
     }
     for (int tries = 0; tries < 100; tries++) {
         if (fill_in(end - length + 1, length) == -1) {

@@ -165,6 +165,17 @@ static enum withdrawal take_back(struct sender *sender, struct flight *flight)
     return withdraw(sender, flight->message);
 }
 
+/* A signal ends us, whatever it found. */
+static struct verdict interrupted(struct verdict why, struct verdict found)
+{
+    if (found.status == STATUS_DONE) {
+        why.reason = "ended by a signal; the message has been taken";
+    } else if (found.status == STATUS_UNCERTAIN) {
+        why.reason = "ended by a signal; a receiver may have the message";
+    }
+    return why;
+}
+
 /*
  * Takes back what is still there, and returns `why`; or status 0 if all has been taken, or 4 if a receiver
  * keeps it in hand.
@@ -189,8 +200,7 @@ static struct verdict conclude(struct sender *sender, struct flight *flight, str
         }
     }
     sender_give_hand(sender);
-    /* A signal still ends us, whatever it found. */
-    return why.status > STATUS_SIGNAL ? why : v;
+    return why.status > STATUS_SIGNAL ? interrupted(why, v) : v;
 }
 
 /*

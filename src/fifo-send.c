@@ -309,17 +309,18 @@ static struct verdict run_queue(struct options *options)
         .exclusive = options->exclusive,
     };
     struct input input = make_input(options);
-    unsigned long stored;
+    unsigned long done;
     struct verdict v;
 
     if (options->wants == 0) {
-        v = deposit(&queue, options->mailbox, &input, &options->common.progress, &stored);
+        v = deposit(&queue, options->mailbox, &input, &options->common.progress, &done);
     } else {
         struct asking asking = make_asking(options);
-        v = ask_queue(&asking, &queue, &input, &stored);
+        v = ask_queue(&asking, &queue, &input, &done);
         request_end(&asking.request);
     }
-    cli_tell(&options->common, direct_label(&options->direct, options->mailbox), "%lu stored%s", stored,
+    cli_tell(&options->common, direct_label(&options->direct, options->mailbox), "%lu %s%s", done,
+             options->wants == 0 ? "stored" : "taken",
              v.status == STATUS_DONE ? "" : " before the one that failed");
     return v;
 }
@@ -344,11 +345,16 @@ static struct verdict run_link(struct options *options, const struct mailbox *bo
     if (options->count > 0) {
         sender.box = *box; /* standard input may take a while, and the mailbox may be another one by then */
     }
-    struct verdict v =
-        options->cut == CUT_SIZE && options->size > PIPE_BUF
-            ? verdict(STATUS_REFUSED,
-                      "a message of fixed size has at most 4096 bytes here: more is not written at once")
-            : send_all(options, &sender, &stock);
+    struct verdict v;
+    if (options->cut == CUT_SIZE && box->reply) {
+        v = verdict(STATUS_ERROR,
+                    "is where somebody waits for a reply, which is a message: -s is not for it");
+    } else if (options->cut == CUT_SIZE && options->size > PIPE_BUF) {
+        v = verdict(STATUS_REFUSED,
+                    "a message of fixed size has at most 4096 bytes here: more is not written at once");
+    } else {
+        v = send_all(options, &sender, &stock);
+    }
     request_end(&asking.request);
     return v;
 }

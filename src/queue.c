@@ -120,6 +120,10 @@ struct verdict queue_lock(struct queue *queue, enum queue_lock lock)
         return have(queue, lock);
     }
     if (queue->nonblock) {
+        const char *held = signed_or(queue, lock, "busy", NULL);
+        if (held != NULL) {
+            return verdict(STATUS_NOT_NOW, held);
+        }
         until = deadline_sooner(until, deadline_in(GRACE));
     }
     queue_watch(queue);
@@ -224,7 +228,11 @@ static struct verdict without(struct queue *queue, const char *name, mode_t type
                    queue_mend(queue->directory, queue->log, name, type) == 0
                ? verdict_done()
                : verdict(STATUS_REFUSED,
-                         "damaged: a part of it is missing; fifo-recv makes it again, for its owner");
+                         error == ENOENT
+                             ? "damaged: a part of it is missing; fifo-recv makes it again, for its owner"
+                             : "damaged: something else lies in place of a part of it; remove that, and "
+                               "fifo-recv "
+                               "makes the part again, for its owner");
 }
 
 static struct verdict open_part(struct queue *queue, int *fd, const char *name, int flags, mode_t type)

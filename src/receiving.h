@@ -5,6 +5,7 @@
 #ifndef FIFO_RECEIVING_H
 #define FIFO_RECEIVING_H
 
+#include "answer.h"
 #include "cli.h"
 #include "command.h"
 #include "direct.h"
@@ -49,12 +50,21 @@ static inline const char *receiving_label(const struct receiving *options)
     return direct_label(&options->direct, options->mailbox);
 }
 
+/* Says with -v that a reply has not reached who asked. */
+static inline void receiving_tell_lost(const struct receiving *options, const struct answer *answer)
+{
+    if (answer->lost) {
+        cli_tell(&options->common, receiving_label(options), "nobody has fetched the reply");
+    }
+}
+
 /* COMMAND, as it is to be run. */
 static inline struct command receiving_command(const struct receiving *options)
 {
     return (struct command){
         .argv = options->command,
         .mailbox = options->mailbox,
+        .self = options->direct.peer.self,
         .output = -1,
         .until = options->common.until,
     };

@@ -114,6 +114,9 @@ static struct verdict receive(const struct receiving *options, struct receiver *
             v = answer_run(&answer, &command, message);
             if (v.status == STATUS_DONE) {
                 add_to(handful, message);
+            } else if (answer.drop) {
+                struct verdict dropped = receiver_take(receiver, message->frame);
+                v = dropped.status == STATUS_DONE ? v : dropped;
             }
         }
         if (v.status != STATUS_DONE && message->form == FORM_LINE && message->frame == 0) {
@@ -125,6 +128,7 @@ static struct verdict receive(const struct receiving *options, struct receiver *
         answer_taken(&answer, options->command != NULL);
         struct verdict taken = receiver_take(receiver, handful->frames);
         v = v.status == STATUS_DONE ? taken : v;
+        receiving_tell_lost(options, &answer);
     }
     answer_end(&answer);
     return v;

@@ -3,6 +3,7 @@
 #include "front.h"
 #include "peek.h"
 #include "wait.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -56,6 +57,9 @@ struct verdict request_begin(struct request *request, const char *mailbox)
     };
     struct verdict v = replybox_renew(&request->box, mailbox, request->wants);
     v = v.status == STATUS_DONE ? open_fifo(request) : v;
+    if (v.status == STATUS_DONE && !request->watched) {
+        request->watched = watch_directory(request->box.lock) == 0;
+    }
     request->open = v.status == STATUS_DONE;
     return v;
 }
@@ -180,11 +184,20 @@ static bool is_left(const struct request *request)
     return front_is_all(&request->replies, 0);
 }
 
+/* Whether somebody has deleted the FIFO, to which no reply can be sent any more. */
+static bool is_removed(const struct request *request)
+{
+    struct stat file;
+    return fstat(request->replies.fd, &file) == 0 && file.st_nlink == 0;
+}
+
 static bool has_failed(const struct request *request)
 {
-    return request->trouble.status != STATUS_DONE ||
-           (request->wants & WANTS_REPLY &&
-            (request->noticed ? request->notice.kind != NOTICE_TAKEN : is_left(request)));
+    if (request->trouble.status != STATUS_DONE || !(request->wants & WANTS_REPLY)) {
+        return request->trouble.status != STATUS_DONE;
+    }
+    return (request->noticed ? request->notice.kind != NOTICE_TAKEN : is_left(request)) ||
+           is_removed(request);
 }
 
 bool request_attend(void *context)
@@ -201,8 +214,9 @@ struct verdict request_failed(const struct request *request)
     if (request->trouble.status != STATUS_DONE) {
         return request->trouble;
     }
-    if (!request->noticed) {
-        return verdict(STATUS_UNCERTAIN, "its receiver has ended without an answer");
+    if (!request->noticed || request->notice.kind == NOTICE_TAKEN) {
+        return verdict(STATUS_UNCERTAIN, is_removed(request) ? "the mailbox for its reply was removed"
+                                                             : "its receiver has ended without an answer");
     }
     static char text[80];
     unsigned pid = request->notice.pid, status = request->notice.status;

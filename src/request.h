@@ -35,6 +35,7 @@ struct request {
     int output; /* where replies go */
 
     struct replybox box;
+    bool watched;            /* that what is in it is not deleted */
     struct receiver replies; /* our end of the FIFO in it */
     bool open;
     bool noticed; /* a receiver has said what has become of it: */

@@ -34,6 +34,10 @@ struct verdict sender_open(struct sender *sender, const char *path)
     if (v.status == STATUS_DONE && sender->box.buffered) {
         v = verdict(STATUS_ERROR, "is a buffered mailbox: it holds messages, not a stream (-R)");
     }
+    if (v.status == STATUS_DONE && sender->box.reply && sender->raw) {
+        v = verdict(STATUS_ERROR,
+                    "is where somebody waits for a reply, which is a message: -R is not for it");
+    }
     if (v.status != STATUS_DONE) {
         return v;
     }

@@ -355,8 +355,10 @@ int wait_arm_name(int fd)
 
 static void (*last_wish)(void);
 
+/* What it deletes may be watched, and raises SIGURG: nobody may jump out of here. */
 static void die_tidily(int number)
 {
+    may_jump = 0;
     last_wish();
     signal(number, SIG_DFL);
     raise(number); /* takes effect when we return: until then it is blocked */
@@ -364,10 +366,13 @@ static void die_tidily(int number)
 
 void wait_tidily(void (*tidy_up)(void))
 {
+    struct sigaction action = {.sa_handler = die_tidily, .sa_flags = SA_RESTART};
+
     last_wish = tidy_up;
+    sigfillset(&action.sa_mask);
     for (size_t i = 0; i < ENDING; i++) {
         if (!ignored(ending[i])) {
-            signal(ending[i], die_tidily);
+            sigaction(ending[i], &action, NULL);
         }
     }
 }

@@ -132,9 +132,11 @@ static struct verdict run_command(const struct receiving *options, struct queue 
     }
     v = answer_run(&hand->answer, &command, &message);
     hand->done = v.status == STATUS_DONE ? 1 : 0;
-    /* It is not the message's fault if COMMAND could not be started, or if somebody has ended us both. */
-    hand->failed = v.status != STATUS_DONE && v.error == 0 && wait_signal() == 0;
-    if (hand->failed) {
+    hand->failed = hand->answer.failed;
+    if (hand->answer.drop) {
+        struct verdict dropped = queue_take(queue, 1);
+        v = dropped.status == STATUS_DONE ? v : dropped;
+    } else if (hand->failed) {
         /* A dead-letter mailbox that cannot have it now has been reported; the next try will find it there.
          */
         give_up(options, queue, stored, stored->tries, &moved);
@@ -202,6 +204,7 @@ static struct verdict receive(struct receiving *options, struct queue *queue, si
         struct verdict taken = options->keep ? verdict_done() : queue_take(queue, hand->done);
         if (taken.status == STATUS_DONE) {
             answer_taken(&hand->answer, options->command != NULL);
+            receiving_tell_lost(options, &hand->answer);
         }
         v = v.status == STATUS_DONE ? taken : v;
     }

@@ -363,6 +363,7 @@ two"
     holds one
     refused 2 'would lie in a buffered mailbox' fifo-make box/inner
     refused 2 'would lie in a buffered mailbox' fifo-make -b 1 box/inner
+    refused 2 'would lie in a buffered mailbox' fifo-make -T box/innerXXXX
 }
 
 @test "who may not look into a mailbox is told so" {

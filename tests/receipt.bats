@@ -143,6 +143,8 @@ two"
         pid=$(cat first.pid)
         refused 1 "busy: process $pid has it to itself" fifo-recv -n "$box"
         refused 1 "busy: process $pid has it to itself" fifo-recv -x -n "$box"
+        within strace -f -o trace fifo-recv -qn "$box" || [ $? = 1 ]
+        run -1 grep F_OFD_SETLKW trace # nor did it wait for that
         refused 124 "process $pid has it to itself" fifo-recv -t 100ms "$box"
         refused 124 "process $pid has it to itself" fifo-recv -x -t 100ms "$box"
         mkfifo -m 600 "feed.$box"

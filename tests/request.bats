@@ -82,6 +82,7 @@ asks_for() {
         start server fifo-recv "$box" sh -c 'exit 7'
         refused 4 'COMMAND of process [0-9]* failed with status 7' fifo-send -r -t 10 "$box" x
         ended_with 7 server
+        one_line 'COMMAND failed; whoever sent the request is told' "$(cat server.err)"
         start server fifo-recv "$box" ./missing
         refused 4 'COMMAND of process [0-9]* failed with status 127' fifo-send -r -t 10 "$box" x
         ended_with 127 server
@@ -106,6 +107,82 @@ asks_for() {
         refused 1 empty fifo-recv -n "$box"
     done
     nothing_left
+}
+
+@test "a request that nobody waits for any more is done once, or dropped when COMMAND fails with it" {
+    local box
+    fifo-make box
+    fifo-make -b 2 store
+    exec 7<>box # or what is in it would go with the server
+    for box in box store; do
+        start asker fifo-send -r "$box" x 7>&-
+        start server fifo-recv "$box" sh -c ': >begun; until [ -e go ]; do sleep 0.01; done; fifo-send "$FIFO_REPLY" x' \
+            7>&-
+        wait_until test -e begun
+        kill -KILL "$(cat asker.pid)"
+        : >go
+        ended_with 3 server
+        grep -q 'COMMAND failed; nobody waits for a reply any more, so the request is dropped' server.err
+        refused 1 empty fifo-recv -n "$box" 7>&-
+        rm begun go
+        start asker fifo-send -r "$box" x 7>&-
+        start server fifo-recv -v "$box" sh -c ': >begun; until [ -e go ]; do sleep 0.01; done; echo y' 7>&-
+        wait_until test -e begun
+        kill -KILL "$(cat asker.pid)"
+        : >go
+        ended_with 0 server
+        grep -q 'nobody has fetched the reply' server.err
+        refused 1 empty fifo-recv -n "$box" 7>&-
+        rm begun go
+    done
+    exec 7>&-
+}
+
+@test "a mailbox for a reply that is deleted frees who waits at it" {
+    local box
+    fifo-make box
+    fifo-make -b 2 store
+    for box in box store; do
+        # shellcheck disable=SC2016
+        start server fifo-recv "$box" sh -c 'fifo-rm "$FIFO_REPLY"; sleep 20'
+        refused 4 'the mailbox for its reply was removed' fifo-send -r "$box" x
+        kill "$(cat server.pid)"
+        ended_with 143 server
+        run within fifo-recv -qn "$box" # it may have been given back
+        # shellcheck disable=SC2016
+        start server fifo-recv "$box" sh -c 'echo "$FIFO_REPLY" >asked'
+        start asker fifo-send -r "$box" x
+        ended_with 0 server
+        rm "$(cat asked)"
+        ended_with 4 asker
+        rm asked
+    done
+    nothing_left
+}
+
+@test "replies are messages, and are not answered" {
+    fifo-make box
+    # shellcheck disable=SC2016
+    start server fifo-recv box sh -c '
+        for how in -R "-s 1" -r --receipt; do echo x | fifo-send $how "$FIFO_REPLY"; echo $?; done >statuses; echo end'
+    run -0 within fifo-send -r box x
+    assert_output end
+    ended_with 0 server
+    assert_equal "$(tr '\n' ' ' <statuses)" '2 2 2 2 '
+    grep -q 'which is a message: -R is not for it' server.err
+    grep -q 'which is a message: -s is not for it' server.err
+    grep -q 'cannot be asked itself' server.err
+    refused 2 'a pipe without a name, with no place beside it for an answer' fifo-send -r /dev/fd/5 x 5> >(cat)
+}
+
+@test "a signal while a receiver has the message: that is said, and not that it was withdrawn" {
+    fifo-make box
+    start receiver fifo-recv box sleep 60
+    start sender fifo-send box x
+    wait_until pgrep -P "$(cat receiver.pid)" -x sleep
+    kill "$(cat sender.pid)"
+    ended_with 143 sender
+    one_line 'ended by a signal; a receiver may have the message' "$(cat sender.err)"
 }
 
 @test "not taken in time is 124, or 1, and never will be; taken and not answered is 4" {
