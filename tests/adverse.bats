@@ -83,25 +83,6 @@ load helper
     ended_with 3 receiver
 }
 
-@test "a terminal that nobody reads does not hold the receiver past its deadline" {
-    fifo-make box
-    # Far more than it takes, in messages of less than PIPE_BUF: one of them meets some room, and too little.
-    for ((n = 0; n < 100; n++)); do
-        head -c 3500 /dev/zero | tr '\0' x
-        echo
-    done >sent
-    STDIN=sent start sender fifo-send -l box
-    waits sender
-    run -124 within perl -e '
-        use Fcntl;
-        sysopen(my $m, "/dev/ptmx", O_RDWR) or die;
-        my $zero = pack("i", 0); ioctl($m, 0x40045431, $zero) or die; my $n = pack("i", 0); ioctl($m, 0x80045430, $n) or die;
-        open(STDOUT, "+<", "/dev/pts/" . unpack("i", $n)) or die; fcntl($m, F_SETFD, 0);
-        exec @ARGV' fifo-recv -q -f -t 500ms box
-    run -0 within fifo-recv box
-    assert_equal "${#output}" 3500
-}
-
 @test "-n at a drop box whose reader leaves in between is 1" {
     as_another_user
     chmod 777 .

@@ -180,3 +180,27 @@ LOUD"
     refused 1 'no receiver' fifo-send -n --to="$them" x
     [ -d runtime/fifo ]
 }
+
+@test "a process that has got the pid of a dead one is a stranger, and so is one of another pid namespace" {
+    cat >reuse.bash <<'END'
+mount --make-private /proc && mount -t proc proc /proc || exit
+fifo-send -n --to="$1" x
+echo "$?"
+sleep 60 &
+first=$!
+fifo-send -qn --to=$first x
+links=$(ls links)
+kill $first
+wait $first
+echo $((first - 1)) >/proc/sys/kernel/ns_last_pid
+sleep 60 &
+fifo-send -qn --to=$! x
+echo "$?"
+[ $! = $first ] && [ "$(ls links | wc -l)" = 1 ] && [ "$(ls links)" != "$links" ] && echo "another link"
+END
+    run -0 --separate-stderr within unshare -m -p --fork --propagation unchanged bash reuse.bash $$
+    assert_output "3
+1
+another link"
+    one_line 'no such process' "$stderr"
+}

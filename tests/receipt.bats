@@ -113,26 +113,6 @@ two"
     refused 1 empty fifo-recv -n store
 }
 
-@test "five receivers and a thousand messages: receipts and logs agree one to one" {
-    local box n
-    fifo-make box
-    fifo-make -b 3 store
-    for box in box store; do
-        for n in 1 2 3 4 5; do
-            start "r$n" fifo-recv -f --name="r$n" "$box"
-        done
-        seq 1000 >numbers
-        within fifo-send -l --receipt "$box" <numbers >receipts
-        fifo-rm "$box"
-        ended_with 3 r1 r2 r3 r4 r5
-        assert_equal "$(wc -l <receipts)" 1000
-        paste -d ' ' numbers <(cut -d ' ' -f 3 receipts) | sort >told
-        for n in 1 2 3 4 5; do
-            sed "s/\$/ r$n/" "r$n.out"
-        done | sort | cmp - told
-    done
-}
-
 @test "-x: who comes second is told who is there" {
     local box pid
     fifo-make box

@@ -108,28 +108,6 @@ all_freed() {
     exec 7>&-
 }
 
-@test "two hundred receivers are freed, though inotify has fewer instances for one user" {
-    fifo-make box
-    for i in {1..200}; do
-        timeout -s KILL 60 fifo-recv box 3>&- 2>"err.$i" &
-    done
-    # All of them have looked, armed and are asleep: what they would do next is nothing.
-    wait_until bash -c '[ "$(pgrep -fc "^fifo-recv box")" = 200 ]'
-    for pid in $(pgrep -f '^fifo-recv box'); do
-        wait_until asleep "$pid"
-    done
-    sleep 0.3
-    rm box # fifo-rm would wake them by opening it, too
-    for i in {1..200}; do
-        status=0
-        wait -n || status=$?
-        [ "$status" = 3 ] || {
-            cat err.*
-            false
-        }
-    done
-}
-
 @test "removal is noticed where inotify has nothing left, and where it may not look at the FIFO" {
     for call in inotify_init1:error=EMFILE inotify_add_watch:error=EACCES; do
         for path in box "$PWD/box"; do

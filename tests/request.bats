@@ -302,31 +302,6 @@ y"
     status_of asker >/dev/null
 }
 
-@test "a standard output that nobody reads: the server goes on, and at the deadline it is 4" {
-    local box
-    fifo-make box
-    fifo-make -b unbounded store
-    mkfifo unread
-    for box in box store; do
-        exec 8<>unread
-        # shellcheck disable=SC2016
-        start server fifo-recv "$box" sh -c 'seq 50000 | fifo-send "$FIFO_REPLY"; seq 50000'
-        start asker bash -c 'exec fifo-send -r -t 4 "$0" x >unread' "$box"
-        milliseconds ended_with 0 server
-        between 0 3500 "$took"
-        ended_with 4 asker
-        one_line 'standard output does not take the reply' "$(cat asker.err)"
-        exec 8<&-
-        exec 8<>unread
-        yes | head -c 65536 >unread
-        start receiver fifo-recv "$box"
-        run -4 within bash -c 'fifo-send --receipt -t 500ms "$0" x >unread' "$box"
-        ended_with 0 receiver
-        exec 8<&-
-    done
-    nothing_left
-}
-
 @test "a standard output that is read slowly gets all of it" {
     fifo-make box
     # shellcheck disable=SC2016

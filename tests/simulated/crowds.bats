@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Goal: with hundreds of requests at once every reply reaches its own.
+# Goal: with hundreds of processes, or messages, each still gets what is its own.
 load ../helper
 
 @test "two hundred at once, and one server: every reply reaches its own" {
@@ -32,4 +32,46 @@ many() {
     nothing_left
     fifo-rm "$1"
     ended_with 3 "${servers[@]}"
+}
+
+@test "two hundred receivers are freed, though inotify has fewer instances for one user" {
+    fifo-make box
+    for i in {1..200}; do
+        timeout -s KILL 60 fifo-recv box 3>&- 2>"err.$i" &
+    done
+    # All of them have looked, armed and are asleep: what they would do next is nothing.
+    wait_until bash -c '[ "$(pgrep -fc "^fifo-recv box")" = 200 ]'
+    for pid in $(pgrep -f '^fifo-recv box'); do
+        wait_until asleep "$pid"
+    done
+    sleep 0.3
+    rm box # fifo-rm would wake them by opening it, too
+    for i in {1..200}; do
+        status=0
+        wait -n || status=$?
+        [ "$status" = 3 ] || {
+            cat err.*
+            false
+        }
+    done
+}
+
+@test "five receivers and a thousand messages: receipts and logs agree one to one" {
+    local box n
+    fifo-make box
+    fifo-make -b 3 store
+    for box in box store; do
+        for n in 1 2 3 4 5; do
+            start "r$n" fifo-recv -f --name="r$n" "$box"
+        done
+        seq 1000 >numbers
+        within fifo-send -l --receipt "$box" <numbers >receipts
+        fifo-rm "$box"
+        ended_with 3 r1 r2 r3 r4 r5
+        assert_equal "$(wc -l <receipts)" 1000
+        paste -d ' ' numbers <(cut -d ' ' -f 3 receipts) | sort >told
+        for n in 1 2 3 4 5; do
+            sed "s/\$/ r$n/" "r$n.out"
+        done | sort | cmp - told
+    done
 }

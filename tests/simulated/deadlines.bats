@@ -83,3 +83,47 @@ judge() {
     run -1 judge
     run -1 judge 'sent a 124'
 }
+
+@test "a terminal that nobody reads does not hold the receiver past its deadline" {
+    fifo-make box
+    # Far more than it takes, in messages of less than PIPE_BUF: one of them meets some room, and too little.
+    for ((n = 0; n < 100; n++)); do
+        head -c 3500 /dev/zero | tr '\0' x
+        echo
+    done >sent
+    STDIN=sent start sender fifo-send -l box
+    waits sender
+    run -124 within perl -e '
+        use Fcntl;
+        sysopen(my $m, "/dev/ptmx", O_RDWR) or die;
+        my $zero = pack("i", 0); ioctl($m, 0x40045431, $zero) or die; my $n = pack("i", 0); ioctl($m, 0x80045430, $n) or die;
+        open(STDOUT, "+<", "/dev/pts/" . unpack("i", $n)) or die; fcntl($m, F_SETFD, 0);
+        exec @ARGV' fifo-recv -q -f -t 500ms box
+    run -0 within fifo-recv box
+    assert_equal "${#output}" 3500
+}
+
+@test "a standard output that nobody reads: the server goes on, and at the deadline it is 4" {
+    local box
+    fifo-make box
+    fifo-make -b unbounded store
+    mkfifo unread
+    for box in box store; do
+        exec 8<>unread
+        # shellcheck disable=SC2016
+        start server fifo-recv "$box" sh -c 'seq 50000 | fifo-send "$FIFO_REPLY"; seq 50000'
+        start asker bash -c 'exec fifo-send -r -t 4 "$0" x >unread' "$box"
+        milliseconds ended_with 0 server
+        between 0 3500 "$took"
+        ended_with 4 asker
+        one_line 'standard output does not take the reply' "$(cat asker.err)"
+        exec 8<&-
+        exec 8<>unread
+        yes | head -c 65536 >unread
+        start receiver fifo-recv "$box"
+        run -4 within bash -c 'fifo-send --receipt -t 500ms "$0" x >unread' "$box"
+        ended_with 0 receiver
+        exec 8<&-
+    done
+    nothing_left
+}

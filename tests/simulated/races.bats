@@ -167,3 +167,22 @@ lines_of() { # LETTER COUNT: lines of 8 bytes
         assert_regex "$command: $(<status)" ': [23]$'
     done
 }
+
+@test "a long raw line and senders beside it: all whole" {
+    fifo-make box
+    head -c 300000 /dev/zero | tr '\0' z >long
+    echo >>long
+    start receiver fifo-recv -c 21 box
+    waits receiver
+    start writer bash -c 'cat long >box'
+    for i in {1..20}; do
+        start "sender$i" fifo-send box "message $i"
+    done
+    ended_with 0 receiver writer
+    for i in {1..20}; do
+        ended_with 0 "sender$i"
+        grep -qx "message $i" receiver.out
+    done
+    grep -qxE 'z+' receiver.out
+    run -0 bash -c 'grep z receiver.out | cmp - long'
+}
