@@ -136,6 +136,17 @@ asks_for() {
         rm begun go
     done
     exec 7>&-
+    start asker fifo-send -r store x
+    waits asker
+    kill -KILL "$(cat asker.pid)"
+    run -0 on_stderr fifo-recv -v store echo y
+    assert_line --partial 'nobody has fetched the reply'
+    start asker fifo-send -r store x
+    waits asker
+    kill -KILL "$(cat asker.pid)"
+    run -1 on_stderr fifo-recv store false
+    one_line 'COMMAND failed; nobody waits for a reply any more, so the request is dropped' "$output"
+    refused 1 empty fifo-recv -n store
 }
 
 @test "a mailbox for a reply that is deleted frees who waits at it" {
