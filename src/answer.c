@@ -89,7 +89,8 @@ static void reply(struct answer *answer, deadline until)
     }
 }
 
-static void give_notice(struct answer *answer, enum notice_kind kind, int status)
+/* False: who asked has not got it. */
+static bool give_notice(struct answer *answer, enum notice_kind kind, int status)
 {
     struct process parent;
     struct notice notice = {
@@ -100,16 +101,18 @@ static void give_notice(struct answer *answer, enum notice_kind kind, int status
     };
 
     if (answer->fd == -1) {
-        return;
+        return false;
     }
     const char *name = answer->name;
     if (name == NULL) {
         name = process_look(getppid(), &parent) ? parent.name : "";
     }
     reply_set_name(&notice, name);
-    if (!reply_put_notice(answer->fd, &notice)) {
-        answer->gone = errno == EPIPE;
+    if (reply_put_notice(answer->fd, &notice)) {
+        return true;
     }
+    answer->gone = errno == EPIPE;
+    return false;
 }
 
 /* COMMAND has failed: says so, and what becomes of the message. */
@@ -118,16 +121,15 @@ static struct verdict tell_failure(struct answer *answer, struct verdict v)
     static char text[100];
     const char *fate = "the message stays in the mailbox";
 
-    give_notice(answer, NOTICE_FAILED, v.status);
+    const bool told = give_notice(answer, NOTICE_FAILED, v.status);
     /* It is not the message's fault if COMMAND could not be started, or if somebody has ended us both. */
     answer->failed = v.error == 0 && wait_signal() == 0;
-    if (answer->wants & WANTS_REPLY) {
-        answer->drop = answer->failed && answer->gone;
-        if (answer->drop) {
-            fate = "nobody waits for a reply any more, so the request is dropped";
-        } else if (answer->fd != -1 && !answer->gone) {
-            fate = "whoever sent the request is told";
-        }
+    if ((answer->wants & WANTS_REPLY) && told) {
+        answer->drop = true;
+        fate = "whoever sent the request is told";
+    } else if ((answer->wants & WANTS_REPLY) && answer->gone && answer->failed) {
+        answer->drop = true;
+        fate = "nobody waits for a reply any more, so the request is dropped";
     }
     if (v.error == 0) {
         snprintf(text, sizeof text, "%s; %s", v.reason, fate);

@@ -28,8 +28,9 @@ struct answer {
     bool failed; /* COMMAND has, and it was not because somebody has ended us both */
     bool gone;   /* nobody waits for it any more */
     bool lost;   /* it was not fetched */
-    bool
-        drop; /* a request that COMMAND has failed with, and nobody waits for: who asked cannot withdraw it */
+    /* A request that COMMAND has failed with. Who asked knows it, or waits no more: it is taken all the same.
+     */
+    bool drop;
 };
 
 /* What answers nobody yet, and calls itself `name`. */

@@ -209,7 +209,7 @@ static struct verdict conclude(struct sender *sender, struct flight *flight, str
  */
 static enum wake doze(const struct sender *sender, deadline until, deadline *look)
 {
-    enum wake wake = wait_event(until);
+    enum wake wake = sender->rest == NULL ? wait_event(until) : sender->rest(sender->attending, until);
 
     while (wake == WAKE_EVENT && peek_count(sender->fd) > PIPE_BUF && !deadline_passed(*look)) {
         wake = wait_event(deadline_sooner(until, *look));
@@ -230,11 +230,13 @@ static struct verdict await(struct sender *sender, struct flight *flight)
     }
     enum wake wake = doze(sender, deadline_sooner(until, deadline_in(PROMPT)), &look);
     for (;;) {
-        if (sender->attend != NULL && sender->attend(sender->attending)) {
-            return conclude(sender, flight, verdict(STATUS_UNCERTAIN, "its receiver has failed"));
-        }
+        /* In this order: a receiver that is done takes the message before it is gone. */
+        bool over = sender->attend != NULL && sender->attend(sender->attending);
         if (wake != WAKE_SIGNAL && withdraw_is_taken(sender)) {
             return verdict_done();
+        }
+        if (over) {
+            return conclude(sender, flight, verdict(STATUS_UNCERTAIN, "its receiver has failed"));
         }
         if (wake == WAKE_SIGNAL || deadline_passed(until)) {
             return conclude(sender, flight, gave_up(sender, wake == WAKE_SIGNAL ? wake : WAKE_DEADLINE));

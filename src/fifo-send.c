@@ -339,6 +339,7 @@ static struct verdict run_link(struct options *options, const struct mailbox *bo
         .meanwhile = fill_other,
         .context = &stock,
         .attend = options->wants == 0 ? NULL : request_attend,
+        .rest = options->wants == 0 ? NULL : request_rest,
         .attending = &asking.request,
     };
 

@@ -35,21 +35,31 @@ static void tidy_up(void)
     }
 }
 
-/* Who sweeps may come between making the directory and locking it: then it has no name any more. */
-static bool lock_directory(struct replybox *box, const char *name)
+/*
+ * Who sweeps may come between making the directory and locking it: then it has no name any more, or is just
+ * about to lose it. That is EEXIST, as if the name had been somebody else's. 0, or -1 and errno.
+ */
+static int lock_directory(struct replybox *box, const char *name)
 {
     struct stat file;
+    int error;
 
     box->lock =
         descriptor_above_standard(openat(box->parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (box->lock != -1 && flock(box->lock, LOCK_EX | LOCK_NB) == 0 && fstat(box->lock, &file) == 0 &&
-        file.st_nlink > 0) {
-        return true;
+    if (box->lock == -1) {
+        error = errno == ENOENT ? EEXIST : errno;
+    } else if (flock(box->lock, LOCK_EX | LOCK_NB) == -1) {
+        error = errno == EWOULDBLOCK ? EEXIST : errno;
+    } else if (fstat(box->lock, &file) == -1) {
+        error = errno;
+    } else {
+        error = file.st_nlink == 0 ? EEXIST : 0;
     }
-    if (box->lock != -1) {
+    if (error != 0 && box->lock != -1) {
         close(box->lock);
     }
-    return false;
+    errno = error;
+    return error == 0 ? 0 : -1;
 }
 
 /* Tries to make the directory `path`. 0, or -1 and errno; EEXIST: try another name. */
@@ -60,14 +70,19 @@ static int try_directory(struct replybox *box, char *path)
     int made = mkdirat(box->parent, name, 0711);
 
     umask(mask);
-    if (made == 0 && lock_directory(box, name)) {
-        box->directory = path;
-        last = box;
-        wait_tidily(tidy_up);
-        return 0;
+    if (made == -1) {
+        return -1;
     }
-    errno = made == 0 ? EEXIST : errno;
-    return -1;
+    if (lock_directory(box, name) == -1) {
+        int error = errno;
+        unlinkat(box->parent, name, AT_REMOVEDIR);
+        errno = error;
+        return -1;
+    }
+    box->directory = path;
+    last = box;
+    wait_tidily(tidy_up);
+    return 0;
 }
 
 /* Opens the directory that `path` lies in. */

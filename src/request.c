@@ -6,11 +6,8 @@
 #include "watch.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +15,7 @@
 #define GRACE MILLISECONDS(100)
 
 static const char *const unanswered = "timed out: it was taken, but no reply came";
+static const char *const undrained = "timed out: standard output does not take the reply";
 
 static struct verdict open_fifo(struct request *request)
 {
@@ -64,27 +62,6 @@ struct verdict request_begin(struct request *request, const char *mailbox)
     return v;
 }
 
-/* Keeps a part until it is printed. */
-static struct verdict keep(struct request *request, const struct message *message)
-{
-    struct unprinted *unprinted = &request->unprinted;
-    size_t length = unprinted->length + message->length;
-
-    if (length > unprinted->room) {
-        unsigned char *bytes = realloc(unprinted->bytes, 2 * length);
-        if (bytes == NULL) {
-            return verdict_errno("cannot keep the reply", ENOMEM);
-        }
-        unprinted->bytes = bytes;
-        unprinted->room = 2 * length;
-    }
-    if (message->length > 0) {
-        memcpy(unprinted->bytes + unprinted->length, message->content, message->length);
-    }
-    unprinted->length = length;
-    return verdict_done();
-}
-
 /* Takes what is there, at once: who replies need not wait for whoever reads our standard output. */
 static void take(struct request *request)
 {
@@ -107,74 +84,50 @@ static void take(struct request *request)
             request->notice = notice;
         } else if (message.form != FORM_NOTICE && request->wants & WANTS_REPLY) {
             request->parts++;
-            request->trouble = keep(request, &message);
+            if (!backlog_add(&request->backlog, message.content, message.length)) {
+                request->trouble = verdict_errno("cannot keep the reply", ENOMEM);
+            }
         }
         receiver_take(replies, message.frame);
         receiver_release(replies, &message);
     }
 }
 
-/* For standard output, and for the FIFO. */
-static long wait_for_ends(void *argument)
-{
-    return poll(argument, 2, -1);
-}
-
-/*
- * How much may be written when standard output says that it has room. A pipe has it for so many bytes then;
- * more would wait, and nobody would look at the FIFO meanwhile.
- */
-static size_t most_at_once(const struct request *request)
-{
-    struct stat file;
-    return fstat(request->output, &file) == 0 && S_ISREG(file.st_mode) ? SIZE_MAX : PIPE_BUF;
-}
-
-static void write_some(struct request *request, size_t most)
-{
-    struct unprinted *unprinted = &request->unprinted;
-    size_t length = unprinted->length - unprinted->done;
-    ssize_t written =
-        write(request->output, unprinted->bytes + unprinted->done, length < most ? length : most);
-
-    if (written == -1 && errno != EAGAIN && errno != EINTR) {
-        request->trouble = verdict_errno("cannot write the reply to standard output", errno);
-    }
-    unprinted->done += written > 0 ? (size_t)written : 0;
-}
-
-/* Prints what has been taken, and takes what comes meanwhile. */
-static void print(struct request *request)
-{
-    struct unprinted *unprinted = &request->unprinted;
-    struct pollfd ends[] = {{.fd = request->output, .events = POLLOUT},
-                            {.fd = request->replies.fd, .events = POLLIN}};
-    const size_t most = most_at_once(request);
-    long ready;
-
-    while (request->trouble.status == STATUS_DONE && unprinted->done < unprinted->length) {
-        if (wait_call(wait_for_ends, ends, &ready, request->until, WAIT_MORTAL) == WAKE_DEADLINE) {
-            request->trouble =
-                verdict(STATUS_UNCERTAIN, "timed out: standard output does not take the reply");
-        } else if (ready > 0) {
-            take(request);
-            if (ends[1].revents & POLLHUP && !(ends[1].revents & POLLIN)) {
-                ends[1].fd = -1; /* or it would say so again and again */
-            }
-            if (ends[0].revents != 0) {
-                write_some(request, most);
-            }
-        }
-    }
-    unprinted->done = unprinted->length = 0;
-}
-
-/* Takes what is there, and prints it. */
+/* Takes what is there, and prints as much as standard output takes now. */
 static void fetch(struct request *request)
 {
     take(request);
-    if (request->unprinted.length > 0) {
-        print(request);
+    if (request->trouble.status == STATUS_DONE) {
+        int error = backlog_write(&request->backlog, request->output);
+        request->trouble =
+            error == 0 ? request->trouble : verdict_errno("cannot write the reply to standard output", error);
+    }
+}
+
+enum wake request_rest(void *context, deadline until)
+{
+    const struct request *request = context;
+    struct pollfd end = {.fd = request->output, .events = POLLOUT};
+
+    return backlog_is_empty(&request->backlog) ? wait_event(until) : wait_ready(&end, until);
+}
+
+/* Prints what has been taken still, and then ends with `v`. */
+static struct verdict settle(struct request *request, struct verdict v)
+{
+    for (;;) {
+        fetch(request);
+        if (request->trouble.status != STATUS_DONE || backlog_is_empty(&request->backlog)) {
+            return v.status == STATUS_DONE ? request->trouble : v;
+        }
+        switch (request_rest(request, request->until)) {
+        case WAKE_DEADLINE:
+            return v.status == STATUS_DONE ? verdict(STATUS_UNCERTAIN, undrained) : v;
+        case WAKE_SIGNAL:
+            return verdict(STATUS_SIGNAL + wait_signal(), NULL);
+        default:
+            break;
+        }
     }
 }
 
@@ -205,11 +158,15 @@ bool request_attend(void *context)
     struct request *request = context;
 
     fetch(request);
-    /* Who says anything but that it has failed is about to take the message. */
-    return has_failed(request) && !(request->noticed && request->notice.kind != NOTICE_FAILED);
+    /* Who says anything but that it has failed is about to take the message, unless it has died just then. */
+    bool about_to =
+        request->trouble.status == STATUS_DONE && request->noticed && request->notice.kind != NOTICE_FAILED;
+    return about_to ? request->wants & WANTS_REPLY && is_left(request) : has_failed(request);
 }
 
-struct verdict request_failed(const struct request *request)
+/* Why an answer will never come: status 4, or what standard output says. The text is good until the next
+ * call. */
+static struct verdict failure(const struct request *request)
 {
     if (request->trouble.status != STATUS_DONE) {
         return request->trouble;
@@ -238,6 +195,15 @@ static bool is_complete(const struct request *request)
                                         : request->noticed;
 }
 
+struct verdict request_conclude(struct request *request, struct verdict v)
+{
+    fetch(request);
+    if (is_complete(request)) {
+        return settle(request, verdict_done());
+    }
+    return has_failed(request) ? settle(request, failure(request)) : v;
+}
+
 struct verdict request_await(struct request *request)
 {
     deadline until = request->nonblock ? deadline_in(GRACE) : request->until;
@@ -246,14 +212,14 @@ struct verdict request_await(struct request *request)
         fetch(request);
         /* A receipt comes before the message goes, or not at all. */
         if (is_complete(request) || !(request->wants & WANTS_REPLY)) {
-            return request->trouble;
+            return settle(request, verdict_done());
         }
         if (has_failed(request)) {
-            return request_failed(request);
+            return settle(request, failure(request));
         }
-        switch (wait_event(until)) {
+        switch (request_rest(request, until)) {
         case WAKE_DEADLINE:
-            return verdict(STATUS_UNCERTAIN, unanswered);
+            return verdict(STATUS_UNCERTAIN, backlog_is_empty(&request->backlog) ? unanswered : undrained);
         case WAKE_SIGNAL:
             return verdict(STATUS_SIGNAL + wait_signal(), NULL);
         default:
@@ -308,11 +274,11 @@ struct verdict request_await_stored(struct request *request, struct queue *queue
     for (;;) {
         fetch(request);
         if (is_complete(request)) {
-            return request->trouble;
+            return settle(request, verdict_done());
         }
         if (has_failed(request)) {
             withdraw_soon(queue, place);
-            return request_failed(request);
+            return settle(request, failure(request));
         }
         if (!(request->wants & WANTS_REPLY) && is_left(request) && !queue_holds(queue, place)) {
             return verdict_done(); /* taken, by one who died before he could say so */
@@ -330,7 +296,7 @@ struct verdict request_await_stored(struct request *request, struct queue *queue
                                ? verdict(STATUS_NOT_NOW, "nobody took it; the message is withdrawn")
                                : verdict(STATUS_TIMEOUT, "timed out; the message is withdrawn"));
         }
-        wake = wait_event(until);
+        wake = request_rest(request, until);
     }
 }
 
@@ -338,6 +304,5 @@ void request_end(struct request *request)
 {
     close_fifo(request);
     replybox_end(&request->box);
-    free(request->unprinted.bytes);
-    request->unprinted = (struct unprinted){0};
+    backlog_drop(&request->backlog);
 }

@@ -14,19 +14,12 @@
 #ifndef FIFO_REQUEST_H
 #define FIFO_REQUEST_H
 
+#include "backlog.h"
 #include "queue.h"
 #include "receiver.h"
 #include "reply.h"
 #include "replybox.h"
 #include "status.h"
-
-/* What has been taken of a reply and not been printed. */
-struct unprinted {
-    unsigned char *bytes;
-    size_t length;
-    size_t room;
-    size_t done;
-};
 
 struct request {
     uint32_t wants; /* of enum wants */
@@ -40,8 +33,8 @@ struct request {
     bool open;
     bool noticed; /* a receiver has said what has become of it: */
     struct notice notice;
-    size_t parts; /* of the reply so far */
-    struct unprinted unprinted;
+    size_t parts;           /* of the reply so far */
+    struct backlog backlog; /* what has been taken of the reply, and not been printed */
     struct verdict trouble; /* with printing them */
 };
 
@@ -57,9 +50,14 @@ struct verdict request_begin(struct request *request, const char *mailbox);
  */
 bool request_attend(void *context);
 
-/* Why an answer will never come: status 4, or what standard output says. The text is good until the next
- * call. */
-struct verdict request_failed(const struct request *request);
+/* Waits as wait_event() does, and until standard output takes more of what has come. */
+enum wake request_rest(void *context, deadline until);
+
+/*
+ * What is to be said of a message that may or may not have been taken, `v`: status 0 if the reply is there
+ * all the same, 4 if it will never come, and why.
+ */
+struct verdict request_conclude(struct request *request, struct verdict v);
 
 /* The message has been taken: waits for what has to come still. Status 4 if it does not. */
 struct verdict request_await(struct request *request);

@@ -17,6 +17,7 @@
 #include "progress.h"
 #include "stage.h"
 #include "status.h"
+#include "wait.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +47,7 @@ struct sender {
     /* What is done whenever something has happened, until the message is taken: true ends that, with
      * status 4. */
     bool (*attend)(void *context);
+    enum wake (*rest)(void *context, deadline until); /* how to wait meanwhile; NULL: by wait_event() */
     void *attending;
     struct frame frame; /* our message, or the last one, as it stands in the FIFO */
     size_t unit;        /* -s: the size of every message in the FIFO, otherwise 0 */

@@ -1,5 +1,6 @@
 #include "wait.h"
 
+#include "descriptor.h"
 #include "status.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -333,6 +335,37 @@ enum wake wait_poll(struct pollfd *ends, nfds_t count, deadline until)
         return WAKE_EVENT;
     }
     return ready == 0 || deadline_passed(until) ? WAKE_DEADLINE : WAKE_NAME;
+}
+
+/* When there is no descriptor to be had for the signals, they are looked for this often. */
+#define LOOK MILLISECONDS(20)
+
+enum wake wait_ready(struct pollfd *end, deadline until)
+{
+    static int signals = -1;
+    struct timespec left;
+
+    if (signal_seen != 0) {
+        return WAKE_SIGNAL;
+    }
+    if (signals == -1) {
+        signals = descriptor_above_standard(signalfd(-1, &awaited, SFD_CLOEXEC | SFD_NONBLOCK));
+    }
+    struct pollfd ends[] = {*end, {.fd = signals, .events = POLLIN}};
+    deadline soon = signals == -1 ? deadline_sooner(until, deadline_in(LOOK)) : until;
+    if (soon != DEADLINE_NEVER) {
+        deadline_left(soon, &left);
+    }
+    ppoll(ends, 2, soon == DEADLINE_NEVER ? NULL : &left, NULL);
+    end->revents = ends[0].revents;
+    enum wake wake = wait_for(&awaited, 0);
+    if (wake != WAKE_DEADLINE) {
+        return wake;
+    }
+    if (end->revents != 0) {
+        return WAKE_DONE;
+    }
+    return deadline_passed(until) ? WAKE_DEADLINE : WAKE_EVENT;
 }
 
 static int arm(int fd)

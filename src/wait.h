@@ -1,7 +1,8 @@
 /*
  * wait: every way this program sleeps, so that none of them can miss an event or outlast a deadline.
  *
- * Three calls. wait_event() sleeps in one rt_sigtimedwait(2) until something happens. wait_call() makes
+ * Four calls. wait_event() sleeps in one rt_sigtimedwait(2) until something happens, wait_ready() until
+ * then or until a descriptor is ready. wait_call() makes
  * a system call that can only block (a lock, an open, a write) and gets out of it when the deadline
  * passes or the mailbox's name changes. wait_poll() is for streams, which wait for two ends at once. All
  * rest on signals that wait_begin() blocks:
@@ -17,7 +18,7 @@
  * A signal that arrives between a look at the state and the sleep stays pending and ends the sleep
  * at once: arm, look, sleep, in that order, cannot lose a wake-up.
  *
- * The module owns no descriptor. Its state is the process's signal mask: one thread only.
+ * The module owns one descriptor, of wait_ready(). Its state is the process's signal mask: one thread only.
  */
 #ifndef FIFO_WAIT_H
 #define FIFO_WAIT_H
@@ -104,6 +105,12 @@ bool wait_interrupt(deadline until);
  * mailbox's name changed. WAKE_DEADLINE.
  */
 enum wake wait_poll(struct pollfd *ends, nfds_t count, deadline until);
+
+/*
+ * As wait_event(), or until `end` is ready, a descriptor on which poll(2) tells of other things than signals
+ * do: WAKE_DONE, and its revents are set.
+ */
+enum wake wait_ready(struct pollfd *end, deadline until);
 
 /* Makes the kernel send SIGIO for each read and write of the FIFO `fd`. 0, or -1 and errno. fcntl(2). */
 int wait_arm(int fd);

@@ -434,6 +434,64 @@ request() {
     wait $!
 }
 
+@test "a receiver that is killed after its reply: the reply is there, and the request is not done again" {
+    fifo-make box
+    # Between its notice and the take it looks through what is there for the second time.
+    start server strace -o trace -e inject=tee:signal=KILL:when=2 fifo-recv box sed 's/^/reply to /'
+    run -0 within fifo-send -r -t 15 box one
+    assert_output 'reply to one'
+    grep -q 'killed by SIGKILL' trace
+    refused 1 empty fifo-recv -n box
+    nothing_left
+}
+
+@test "while standard output takes nothing, a signal withdraws the request, and waiting costs nothing" {
+    local box
+    fifo-make box
+    fifo-make -b 2 store
+    mkfifo unread
+    exec 8<>unread
+    exec 7<>box
+    for box in box store; do
+        # shellcheck disable=SC2016
+        start server fifo-recv "$box" sh -c 'seq 50000 | fifo-send "$FIFO_REPLY"; (printf abc; : >begun; sleep 60) >"$FIFO_REPLY"' \
+            7>&- 8>&-
+        start asker bash -c 'exec fifo-send -r "$0" x >unread' "$box" 7>&- 8>&-
+        wait_until test -e begun
+        waits asker
+        read -ra before <"/proc/$(<asker.pid)/stat"
+        sleep 0.5
+        read -ra after <"/proc/$(<asker.pid)/stat"
+        ((after[13] + after[14] <= before[13] + before[14] + 5)) # of fifty ticks
+        kill -KILL "$(<server.pid)"
+        ended_with 137 server
+        kill "$(<asker.pid)"
+        ended_with 143 asker
+        refused 1 empty fifo-recv -n "$box" 7>&- 8>&-
+        rm begun
+    done
+    exec 7>&- 8<&-
+    nothing_left
+}
+
+@test "with too few descriptors nothing is left, and that is said" {
+    fifo-make box
+    fifo-make -b 3 store
+    for n in 5 6 7 8 9 10 32; do
+        for box in box store; do
+            within bash -c 'ulimit -n "$1" && exec fifo-send -r -t 50ms "$2" x' - "$n" "$box" 2>said 7>&- || got=$?
+            case $got in
+                2) grep -q 'Too many open files' said ;;
+                # It cannot be withdrawn without one to look at it, and nobody has it.
+                4) grep -q 'cannot be taken back' said ;;
+                *) [ "$got" = 124 ] ;;
+            esac
+            nothing_left
+        done
+    done
+    [ "$got" = 124 ]
+}
+
 @test "the options go together as they should" {
     fifo-make box
     refused 2 'exclude each other' fifo-send -r --receipt box x

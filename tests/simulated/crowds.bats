@@ -10,6 +10,31 @@ load ../helper
     many store 4
 }
 
+@test "a request that fails is tried once, whoever else waits for it" {
+    local box pids n
+    fifo-make box
+    fifo-make -b unbounded store
+    for box in box store; do
+        pids=()
+        for n in 1 2 3; do
+            start "worker$n" bash -c 'while :; do fifo-recv -q "$1" sh -c "cat >>$1.$2; exit 7"; [ $? = 7 ] || exit 0; done' \
+                - "$box" "$n"
+        done
+        for n in {1..50}; do
+            fifo-send -q -r -t 30 "$box" "$n" 3>&- &
+            pids+=($!)
+        done
+        for n in "${pids[@]}"; do
+            status=0
+            wait "$n" || status=$?
+            [ "$status" = 4 ]
+        done
+        run -0 within fifo-rm -f "$box"
+        ended_with 0 worker1 worker2 worker3
+        sort -n "$box".[123] | cmp - <(seq 50)
+    done
+}
+
 # many MAILBOX N: two hundred requests at once to N servers.
 many() {
     local i pids=() servers=()

@@ -1,0 +1,71 @@
+#include "backlog.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What a terminal has room for when it says that it has some. */
+#define TERMINAL ((size_t)256)
+
+bool backlog_add(struct backlog *backlog, const void *bytes, size_t length)
+{
+    size_t whole = backlog->length + length;
+
+    if (whole > backlog->room) {
+        unsigned char *larger = realloc(backlog->bytes, 2 * whole);
+        if (larger == NULL) {
+            return false;
+        }
+        backlog->bytes = larger;
+        backlog->room = 2 * whole;
+    }
+    if (length > 0) {
+        memcpy(backlog->bytes + backlog->length, bytes, length);
+    }
+    backlog->length = whole;
+    return true;
+}
+
+/* A pipe that says that it has room has it for so many bytes; more would wait. */
+static size_t most_at_once(int fd)
+{
+    struct stat file;
+
+    if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode)) {
+        return SIZE_MAX;
+    }
+    return isatty(fd) ? TERMINAL : PIPE_BUF;
+}
+
+int backlog_write(struct backlog *backlog, int fd)
+{
+    struct pollfd end = {.fd = fd, .events = POLLOUT};
+    const size_t most = backlog_is_empty(backlog) ? 0 : most_at_once(fd);
+
+    while (!backlog_is_empty(backlog) && poll(&end, 1, 0) == 1) {
+        size_t left = backlog->length - backlog->done;
+        ssize_t written = write(fd, backlog->bytes + backlog->done, left < most ? left : most);
+        if (written == -1 && errno == EAGAIN) {
+            return 0;
+        }
+        if (written == -1 && errno != EINTR) {
+            return errno;
+        }
+        backlog->done += written > 0 ? (size_t)written : 0;
+    }
+    if (backlog_is_empty(backlog)) {
+        backlog->done = backlog->length = 0;
+    }
+    return 0;
+}
+
+void backlog_drop(struct backlog *backlog)
+{
+    free(backlog->bytes);
+    *backlog = (struct backlog){0};
+}
