@@ -19,6 +19,32 @@
 /* A part of a reply to another user, who cannot open what we keep. */
 #define PART ((size_t)4000)
 
+/* False: who asked has not got it. */
+static bool give_notice(struct answer *answer, enum notice_kind kind, int status)
+{
+    struct process parent;
+    struct notice notice = {
+        .kind = kind,
+        .pid = (uint32_t)getpid(),
+        .uid = (uint32_t)geteuid(),
+        .status = (uint32_t)status,
+    };
+
+    if (answer->fd == -1) {
+        return false;
+    }
+    const char *name = answer->name;
+    if (name == NULL && kind != NOTICE_IN_HAND) {
+        name = process_look(getppid(), &parent) ? parent.name : NULL;
+    }
+    reply_set_name(&notice, name == NULL ? "" : name);
+    if (reply_put_notice(answer->fd, &notice)) {
+        return true;
+    }
+    answer->gone = errno == EPIPE;
+    return false;
+}
+
 void answer_begin(struct answer *answer, const char *mailbox, const struct return_address *back)
 {
     *answer = answer_none(answer->name);
@@ -29,6 +55,9 @@ void answer_begin(struct answer *answer, const char *mailbox, const struct retur
     answer->path = reply_path(mailbox, back);
     answer->fd = answer->path == NULL ? -1 : reply_open(answer->path);
     answer->gone = answer->fd == -1 && (errno == ENOENT || errno == ENXIO);
+    if (back->wants & WANTS_REPLY) {
+        give_notice(answer, NOTICE_IN_HAND, 0);
+    }
     if (back->wants & WANTS_REPLY) {
         answer->output =
             descriptor_above_standard(memfd_create("fifo-reply", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -87,32 +116,6 @@ static void reply(struct answer *answer, deadline until)
     if (content != MAP_FAILED) {
         munmap(content, length);
     }
-}
-
-/* False: who asked has not got it. */
-static bool give_notice(struct answer *answer, enum notice_kind kind, int status)
-{
-    struct process parent;
-    struct notice notice = {
-        .kind = kind,
-        .pid = (uint32_t)getpid(),
-        .uid = (uint32_t)geteuid(),
-        .status = (uint32_t)status,
-    };
-
-    if (answer->fd == -1) {
-        return false;
-    }
-    const char *name = answer->name;
-    if (name == NULL) {
-        name = process_look(getppid(), &parent) ? parent.name : "";
-    }
-    reply_set_name(&notice, name);
-    if (reply_put_notice(answer->fd, &notice)) {
-        return true;
-    }
-    answer->gone = errno == EPIPE;
-    return false;
 }
 
 /* COMMAND has failed: says so, and what becomes of the message. */

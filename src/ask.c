@@ -60,7 +60,7 @@ struct verdict ask(struct asking *asking, struct sender *sender, struct outgoing
     if (v.status == STATUS_DONE) {
         sender_release(sender);
         v = request_await(request);
-    } else if (v.status == STATUS_UNCERTAIN) {
+    } else {
         v = request_conclude(request, v);
     }
     return finish(request, start, v);

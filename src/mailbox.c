@@ -64,17 +64,31 @@ static struct verdict not_found(int error)
     }
 }
 
+/* The same for a name that looks like that of a reply FIFO. */
+static struct verdict no_address(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return verdict(STATUS_GONE, "nobody waits for this reply any more");
+    case EPERM:
+    case ENOTDIR:
+        return verdict(STATUS_GONE, "is not where somebody waits for a reply");
+    default:
+        return not_found(error);
+    }
+}
+
 struct verdict mailbox_find(const char *path, struct mailbox *box)
 {
     struct stat file;
 
     /* A name that a request leads to, and with it a hostile one, leads nowhere else. */
     bool is_address = reply_is_name(path);
-    int looked = is_address ? lstat(path, &file) : stat(path, &file);
+    int looked = is_address ? reply_look(path, &file) : stat(path, &file);
     if (looked == -1) {
-        return errno == ENOENT && is_address ? verdict(STATUS_GONE, "nobody waits for this reply any more")
-               : errno == ENOENT             ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
-                                             : not_found(errno);
+        return is_address        ? no_address(errno)
+               : errno == ENOENT ? verdict(STATUS_GONE, "no such mailbox; make it with fifo-make")
+                                 : not_found(errno);
     }
     bool buffered = S_ISDIR(file.st_mode) && queue_is_mailbox(path);
     if (S_ISDIR(file.st_mode) && !buffered && errno == EACCES) {
@@ -82,9 +96,6 @@ struct verdict mailbox_find(const char *path, struct mailbox *box)
     }
     if (!S_ISFIFO(file.st_mode) && !buffered) {
         return verdict(STATUS_GONE, other_type(file.st_mode));
-    }
-    if (is_address && !reply_is_fifo(file.st_mode)) {
-        return verdict(STATUS_GONE, "is not where somebody waits for a reply");
     }
     if (!buffered && queue_is_bell(path, file.st_mode)) {
         return verdict(STATUS_GONE, part_of);

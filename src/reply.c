@@ -110,7 +110,8 @@ static int open_around(const char *path)
 {
     const char *last = strrchr(path, '/');
     const char *name = part_before(path, last);
-    char *before = strndup(path, (size_t)(name - path)), *own = strndup(name, (size_t)(last - name));
+    char *before = name == path ? strdup(".") : strndup(path, (size_t)(name - path));
+    char *own = strndup(name, (size_t)(last - name));
     int parent = before == NULL || own == NULL ? -1 : open(before, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = parent == -1 ? -1 : openat(parent, own, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int error = errno;
@@ -123,6 +124,32 @@ static int open_around(const char *path)
     return fd;
 }
 
+/* Whether that is the FIFO that the owner of the directory has made to be answered by. */
+static bool is_own(const struct stat *file, const struct stat *directory)
+{
+    return reply_is_fifo(file->st_mode) && file->st_nlink == 1 && file->st_uid == directory->st_uid;
+}
+
+int reply_look(const char *path, struct stat *file)
+{
+    struct stat around;
+    int directory = open_around(path);
+    int result = directory == -1 || fstat(directory, &around) == -1
+                     ? -1
+                     : fstatat(directory, strrchr(path, '/') + 1, file, AT_SYMLINK_NOFOLLOW);
+    int error = errno;
+
+    if (result == 0 && S_ISFIFO(file->st_mode) && !is_own(file, &around)) {
+        result = -1;
+        error = EPERM;
+    }
+    if (directory != -1) {
+        close(directory);
+    }
+    errno = error;
+    return result;
+}
+
 int reply_open(const char *path)
 {
     struct stat file, around;
@@ -130,8 +157,7 @@ int reply_open(const char *path)
     int fd = directory == -1 ? -1 : descriptor_open(directory, strrchr(path, '/') + 1, O_WRONLY, S_IFIFO);
     int error = errno;
 
-    if (fd != -1 && (fstat(fd, &file) == -1 || fstat(directory, &around) == -1 ||
-                     !reply_is_fifo(file.st_mode) || file.st_nlink != 1 || file.st_uid != around.st_uid)) {
+    if (fd != -1 && (fstat(fd, &file) == -1 || fstat(directory, &around) == -1 || !is_own(&file, &around))) {
         close(fd);
         fd = -1;
         error = EPERM;

@@ -28,6 +28,7 @@ enum notice_kind {
     NOTICE_NO_REPLY = 2, /* it has been taken, by a receiver that does not reply */
     NOTICE_FAILED = 3,   /* COMMAND failed with it */
     NOTICE_LOST = 4,     /* it has been taken, but the reply was not fetched in time */
+    NOTICE_IN_HAND = 5,  /* this receiver begins with it: who did before has died, or has given it back */
 };
 #define NOTICE_NAME 64 /* bytes of a name, with its NUL */
 
@@ -56,6 +57,12 @@ char *reply_path(const char *mailbox, const struct return_address *back);
 
 /* The FIFO that the address means in such a directory, to be freed. NULL: there is no memory. */
 char *reply_fifo(const char *directory, const struct return_address *back);
+
+/*
+ * Looks at what lies at `path`, which looks like the name of a reply FIFO. 0, or -1 and errno: EPERM if it is
+ * a FIFO that reply_open() would refuse, ENOTDIR if it does not lie in a directory of its own. fstatat(2).
+ */
+int reply_look(const char *path, struct stat *file);
 
 /*
  * Opens the write end of a reply FIFO. -1 and errno: ENXIO or ENOENT if nobody waits there any more, EPERM or

@@ -26,6 +26,8 @@ static struct verdict open_fifo(struct request *request)
     replies->box.anonymous = false;
     if (v.status == STATUS_DONE) {
         v = receiver_open(replies, request->box.path);
+    } else if (v.status == STATUS_GONE) {
+        v.status = STATUS_ERROR; /* it is the mailbox that status 3 is about */
     }
     return v.status == STATUS_DONE && wait_arm(replies->fd) == -1
                ? verdict_errno("cannot wait for the answer", errno)
@@ -44,7 +46,7 @@ static void close_fifo(struct request *request)
 struct verdict request_begin(struct request *request, const char *mailbox)
 {
     close_fifo(request);
-    request->noticed = false;
+    request->begun = request->passed_on = request->noticed = false;
     request->parts = 0;
     request->replies = (struct receiver){
         .until = DEADLINE_NEVER,
@@ -79,10 +81,13 @@ static void take(struct request *request)
         }
         struct notice notice;
         bool is_notice = reply_get_notice(&message, &notice);
-        if (is_notice && (notice.kind != NOTICE_FAILED || request->wants & WANTS_REPLY)) {
+        if (is_notice && notice.kind == NOTICE_IN_HAND) {
+            request->passed_on = request->begun;
+            request->begun = true;
+        } else if (is_notice && (notice.kind != NOTICE_FAILED || request->wants & WANTS_REPLY)) {
             request->noticed = true;
             request->notice = notice;
-        } else if (message.form != FORM_NOTICE && request->wants & WANTS_REPLY) {
+        } else if (message.form != FORM_NOTICE && request->wants & WANTS_REPLY && !request->passed_on) {
             request->parts++;
             if (!backlog_add(&request->backlog, message.content, message.length)) {
                 request->trouble = verdict_errno("cannot keep the reply", ENOMEM);
@@ -137,11 +142,16 @@ static bool is_left(const struct request *request)
     return front_is_all(&request->replies, 0);
 }
 
-/* Whether somebody has deleted the FIFO, to which no reply can be sent any more. */
+/* Whether somebody has deleted or moved the FIFO, to which no reply can be sent any more. */
 static bool is_removed(const struct request *request)
 {
-    struct stat file;
-    return fstat(request->replies.fd, &file) == 0 && file.st_nlink == 0;
+    const struct identity *id = &request->replies.box.id;
+    struct stat now;
+
+    if (stat(id->path, &now) == -1) {
+        return errno == ENOENT || errno == ENOTDIR;
+    }
+    return now.st_dev != id->device || now.st_ino != id->inode;
 }
 
 static bool has_failed(const struct request *request)
@@ -149,7 +159,8 @@ static bool has_failed(const struct request *request)
     if (request->trouble.status != STATUS_DONE || !(request->wants & WANTS_REPLY)) {
         return request->trouble.status != STATUS_DONE;
     }
-    return (request->noticed ? request->notice.kind != NOTICE_TAKEN : is_left(request)) ||
+    return request->passed_on ||
+           (request->noticed ? request->notice.kind != NOTICE_TAKEN : is_left(request)) ||
            is_removed(request);
 }
 
@@ -161,7 +172,8 @@ bool request_attend(void *context)
     /* Who says anything but that it has failed is about to take the message, unless it has died just then. */
     bool about_to =
         request->trouble.status == STATUS_DONE && request->noticed && request->notice.kind != NOTICE_FAILED;
-    return about_to ? request->wants & WANTS_REPLY && is_left(request) : has_failed(request);
+    return about_to ? request->wants & WANTS_REPLY && (is_left(request) || request->passed_on)
+                    : has_failed(request);
 }
 
 /* Why an answer will never come: status 4, or what standard output says. The text is good until the next
@@ -171,7 +183,7 @@ static struct verdict failure(const struct request *request)
     if (request->trouble.status != STATUS_DONE) {
         return request->trouble;
     }
-    if (!request->noticed || request->notice.kind == NOTICE_TAKEN) {
+    if (!request->noticed || request->passed_on || request->notice.kind == NOTICE_TAKEN) {
         return verdict(STATUS_UNCERTAIN, is_removed(request) ? "the mailbox for its reply was removed"
                                                              : "its receiver has ended without an answer");
     }
@@ -190,9 +202,17 @@ static struct verdict failure(const struct request *request)
 /* Whether everything that was asked for is there. */
 static bool is_complete(const struct request *request)
 {
-    return request->wants & WANTS_REPLY ? request->noticed && request->notice.kind == NOTICE_TAKEN &&
-                                              request->parts > 0 && is_left(request)
-                                        : request->noticed;
+    if (!(request->wants & WANTS_REPLY)) {
+        return request->noticed;
+    }
+    return request->noticed && request->notice.kind == NOTICE_TAKEN && !request->passed_on &&
+           request->parts > 0 && is_left(request);
+}
+
+/* Whether somebody has had it in hand, who may have done what was asked, though it was withdrawn now. */
+static bool was_tried(const struct request *request)
+{
+    return request->begun && request->wants & WANTS_REPLY;
 }
 
 struct verdict request_conclude(struct request *request, struct verdict v)
@@ -201,7 +221,16 @@ struct verdict request_conclude(struct request *request, struct verdict v)
     if (is_complete(request)) {
         return settle(request, verdict_done());
     }
-    return has_failed(request) ? settle(request, failure(request)) : v;
+    switch (v.status) {
+    case STATUS_UNCERTAIN:
+        return has_failed(request) ? settle(request, failure(request)) : v;
+    case STATUS_NOT_NOW:
+    case STATUS_GONE:
+    case STATUS_TIMEOUT:
+        return was_tried(request) ? settle(request, failure(request)) : v;
+    default:
+        return v;
+    }
 }
 
 struct verdict request_await(struct request *request)
@@ -253,7 +282,7 @@ static struct verdict give_up(const struct request *request, struct queue *queue
     enum fate fate = queue_withdraw(queue, place);
 
     if (fate == FATE_WITHDRAWN || why.status > STATUS_SIGNAL) {
-        return why;
+        return was_tried(request) && why.status < STATUS_SIGNAL ? failure(request) : why;
     }
     switch (fate) {
     case FATE_TAKEN:

@@ -31,7 +31,9 @@ struct request {
     bool watched;            /* that what is in it is not deleted */
     struct receiver replies; /* our end of the FIFO in it */
     bool open;
-    bool noticed; /* a receiver has said what has become of it: */
+    bool begun;     /* a receiver has had it in hand */
+    bool passed_on; /* and after that another one */
+    bool noticed;   /* a receiver has said what has become of it: */
     struct notice notice;
     size_t parts;           /* of the reply so far */
     struct backlog backlog; /* what has been taken of the reply, and not been printed */
@@ -54,8 +56,8 @@ bool request_attend(void *context);
 enum wake request_rest(void *context, deadline until);
 
 /*
- * What is to be said of a message that may or may not have been taken, `v`: status 0 if the reply is there
- * all the same, 4 if it will never come, and why.
+ * What is to be said of a message that has not been taken, or may not have been, for the reason `v`: status 0
+ * if the reply is there all the same, 4 if a receiver has had it in hand and will never reply, and why.
  */
 struct verdict request_conclude(struct request *request, struct verdict v);
 

@@ -326,6 +326,16 @@ y"
     ) >got
     seq 60000 | cmp - got
     ended_with 0 server
+    # Also while COMMAND is still at work.
+    # shellcheck disable=SC2016
+    start server fifo-recv box sh -c 'seq 50000 | fifo-send "$FIFO_REPLY"; until [ -e go ]; do sleep 0.01; done'
+    fifo-send -r -t 15 box x | (
+        sleep 0.2
+        head -c 288894 >got
+        : >go
+    )
+    seq 50000 | cmp - got
+    ended_with 0 server
 }
 
 @test "a COMMAND that opens its standard output anew cuts nothing off" {
@@ -434,12 +444,74 @@ request() {
     wait $!
 }
 
+@test "a reply goes through no link that was put in the place of its directory meanwhile" {
+    local how
+    fifo-make box
+    mkdir elsewhere
+    # shellcheck disable=SC2016
+    for how in 'echo secret' 'fifo-send "$FIFO_REPLY" secret'; do
+        start asker fifo-send -r -t 10 box x
+        # shellcheck disable=SC2016
+        start server fifo-recv box sh -c 'd=${FIFO_REPLY%/*}; f=${FIFO_REPLY##*/}; rm -rf moved elsewhere/*
+            mv "$d" moved; mkfifo "elsewhere/$f"; chmod 1622 "elsewhere/$f"; ln -s "$PWD/elsewhere" "$d"
+            exec 9<>"elsewhere/$f"; eval "$0"; timeout 0.2 cat <&9 >stolen; rm "$d"; exit 0' "$how"
+        ended_with 0 server
+        [ ! -s stolen ]
+        ended_with 4 asker
+        rm -rf moved
+    done
+}
+
+@test "of two receivers that reply, because the first was killed, one is heard" {
+    local box
+    fifo-make box
+    fifo-make -b 2 store
+    exec 7<>box
+    for box in box store; do
+        start asker fifo-send -r -t 15 "$box" x 7>&-
+        # shellcheck disable=SC2016
+        start first fifo-recv "$box" sh -c 'fifo-send -N "$FIFO_REPLY" first; : >begun; sleep 60' 7>&-
+        wait_until test -e begun
+        kill -STOP "$(<asker.pid)"
+        kill -KILL "$(<first.pid)"
+        start second fifo-recv "$box" echo second 7>&-
+        waits second
+        sleep 0.3 # to COMMAND, and to the reply
+        kill -CONT "$(<asker.pid)"
+        ended_with 4 asker
+        assert_equal "$(<asker.out)" first
+        kill "$(<second.pid)" 2>/dev/null || true
+        rm begun
+    done
+    exec 7>&-
+}
+
+@test "a mailbox for a reply that is moved, or has too long a name, is none" {
+    local deep
+    fifo-make box
+    start asker fifo-send -r box x
+    waits asker
+    mv .box.* moved
+    run -0 within fifo-recv box echo hi
+    ended_with 4 asker
+    one_line 'the mailbox for its reply was removed' "$(<asker.err)"
+    deep=$PWD
+    while ((${#deep} < 3860)); do
+        deep+=/$(printf '%0200d' 0)
+    done
+    deep+=/$(printf "%0$((4060 - ${#deep}))d" 0)
+    mkdir -p "$deep"
+    fifo-make "$deep/box"
+    refused 2 'File name too long' fifo-send -r -t 5 "$deep/box" x
+}
+
 @test "a receiver that is killed after its reply: the reply is there, and the request is not done again" {
     fifo-make box
     # Between its notice and the take it looks through what is there for the second time.
     start server strace -o trace -e inject=tee:signal=KILL:when=2 fifo-recv box sed 's/^/reply to /'
-    run -0 within fifo-send -r -t 15 box one
+    milliseconds run -0 within fifo-send -r -t 15 box one
     assert_output 'reply to one'
+    between 0 10000 "$took"
     grep -q 'killed by SIGKILL' trace
     refused 1 empty fifo-recv -n box
     nothing_left
@@ -484,6 +556,7 @@ request() {
                 2) grep -q 'Too many open files' said ;;
                 # It cannot be withdrawn without one to look at it, and nobody has it.
                 4) grep -q 'cannot be taken back' said ;;
+                127) grep -q 'shared libraries' said ;; # it could not even be loaded
                 *) [ "$got" = 124 ] ;;
             esac
             nothing_left
