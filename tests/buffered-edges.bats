@@ -122,7 +122,7 @@ trace"
     fifo-make -b 1 box
     fifo-send box one
     for signal in KILL INT TERM HUP; do
-        start victim env --default-signal=INT fifo-send box "$signal"
+        start victim env --default-signal=INT,HUP fifo-send box "$signal"
         waits victim
         kill -s "$signal" "$(cat victim.pid)"
         ended_with $((128 + $(kill -l "$signal"))) victim
@@ -254,7 +254,7 @@ trace"
     local signal
     fifo-make -b unbounded box
     for signal in INT TERM HUP; do
-        start receiver env --default-signal=INT fifo-recv box
+        start receiver env --default-signal=INT,HUP fifo-recv box
         waits receiver
         kill -s "$signal" "$(cat receiver.pid)"
         ended_with $((128 + $(kill -l "$signal"))) receiver

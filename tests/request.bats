@@ -252,7 +252,7 @@ y"
     fifo-make -b unbounded store
     for box in box store; do
         for signal in INT TERM HUP; do
-            start asker env --default-signal=INT fifo-send -r "$box" x
+            start asker env --default-signal=INT,HUP fifo-send -r "$box" x
             wait_until asks_for 1
             waits asker
             kill -"$signal" "$(cat asker.pid)"

@@ -614,21 +614,21 @@ export -f with_socket unread_socket unread_terminal
             exec 8<>output
             case $state in
                 alone)
-                    STDIN=sent start sender env --default-signal=INT fifo-send -R box 7>&- 8>&-
+                    STDIN=sent start sender env --default-signal=INT,HUP fifo-send -R box 7>&- 8>&-
                     waits sender
                     kill "-$name" "$(cat sender.pid)"
                     ended_with "$number" sender
-                    start receiver env --default-signal=INT fifo-recv -R box 7>&- 8>&-
+                    start receiver env --default-signal=INT,HUP fifo-recv -R box 7>&- 8>&-
                     ;;
                 input)
-                    start receiver env --default-signal=INT fifo-recv -R box 7>&- 8>&-
-                    STDIN=input start sender env --default-signal=INT fifo-send -R box 7>&- 8>&-
+                    start receiver env --default-signal=INT,HUP fifo-recv -R box 7>&- 8>&-
+                    STDIN=input start sender env --default-signal=INT,HUP fifo-send -R box 7>&- 8>&-
                     printf abc >&7
                     wait_until grep -q abc receiver.out
                     ;;
                 room)
-                    start receiver env --default-signal=INT bash -c 'exec fifo-recv -R box >output' 7>&- 8>&-
-                    STDIN=sent start sender env --default-signal=INT fifo-send -R box 7>&- 8>&-
+                    start receiver env --default-signal=INT,HUP bash -c 'exec fifo-recv -R box >output' 7>&- 8>&-
+                    STDIN=sent start sender env --default-signal=INT,HUP fifo-send -R box 7>&- 8>&-
                     wait_until is_full 8
                     ;;
             esac

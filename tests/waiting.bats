@@ -203,7 +203,7 @@ nothing_is_left() {
     fifo-make box
     exec 7<>box
     for signal in INT:130 TERM:143 HUP:129; do
-        start sender env --default-signal=INT fifo-send box interrupted
+        start sender env --default-signal=INT,HUP fifo-send box interrupted
         waits sender
         kill -"${signal%:*}" "$(cat sender.pid)"
         ended_with "${signal#*:}" sender
