@@ -21,12 +21,14 @@ load helper
     fifo-make box
     head -c 300000 /dev/urandom >sent
     STDIN=sent start sender fifo-send box
-    start reader bash -c 'fifo-recv -t 10 box > >(sleep 1; exec cat >out) & echo $! >recv.pid; wait $!'
+    start reader bash -c 'fifo-recv -t 50 box > >(until [ -e go ]; do sleep 0.01; done; exec cat >out) &
+        echo $! >recv.pid; wait $!'
     wait_until test -s recv.pid
     for signal in URG IO CHLD RTMIN+5; do
         sleep 0.1
         kill -s "$signal" "$(cat recv.pid)"
     done
+    touch go
     ended_with 0 reader sender
     wait_until cmp -s sent out
 }
@@ -90,7 +92,7 @@ load helper
     for call in openat:3 write:1; do # the third open is the one behind the probe
         start reader bash -c 'exec 7<>drop; sleep 60'
         waits reader
-        start sender strace -o trace -e trace="${call%:*}" -e inject="${call%:*}:delay_enter=600000:when=${call#*:}" \
+        start sender strace -o trace -e trace="${call%:*}" -e inject="${call%:*}:delay_enter=1500000:when=${call#*:}" \
             "${NOBODY[@]}" fifo-send -q -n drop x
         sleep 0.3
         kill -KILL -- "-${PEERS[-2]}"

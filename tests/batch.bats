@@ -164,9 +164,9 @@ all_arrives() {
         ended_with 0 sender
         cmp sent got
     done
-    head -c 350 /dev/urandom >sent
+    head -c 140 /dev/urandom >sent
     STDIN=sent start sender fifo-send -s 7 box
-    within bash -c 'for n in {1..50}; do fifo-recv -s 7 box >one; cat one; wc -c <one >&2; done' >got 2>sizes
+    within bash -c 'for n in {1..20}; do fifo-recv -s 7 box >one; cat one; wc -c <one >&2; done' >got 2>sizes
     cmp sent got
     [ "$(sort -u sizes)" = 7 ]
     ended_with 0 sender
@@ -462,7 +462,7 @@ one_ends_in_the_middle() {
 }
 
 @test "the deadline in the middle of a batch: -v tells what was taken, the others are withdrawn" {
-    ends_in_the_middle 124 1 true
+    ends_in_the_middle 124 5 true
 }
 
 signalled() {
@@ -481,7 +481,7 @@ signalled() {
     fifo-make box
     for _ in 1 2; do
         yes | head -n 100000 >sent
-        STDIN=sent start sender fifo-send -v -l -t 300ms box
+        STDIN=sent start sender fifo-send -v -l -t 2 box
         : >got
         within fifo-recv -q -c 500 box >>got
         while [ ! -s sender.status ]; do
@@ -499,7 +499,7 @@ signalled() {
     yes | head -n 10000000 >sent
     for n in 1 2 3 4; do
         start receiver fifo-recv -f box
-        STDIN=sent start sender fifo-send -v -l -t 250ms box
+        STDIN=sent start sender fifo-send -v -l -t 1 box
         wait_until has_lines receiver.out $((n * 50))
         kill -STOP "$(cat receiver.pid)"
         status=$(status_of sender)
@@ -596,7 +596,7 @@ signalled() {
         numbers 20000 >sent
         # shellcheck disable=SC2094
         STDIN=sent start sender strace -o trace -e trace=write,splice,ioctl \
-            -e inject="${call%:*}:delay_enter=400000:when=${call#*:}" fifo-send -l box
+            -e inject="${call%:*}:delay_enter=1500000:when=${call#*:}" fifo-send -l box
         # The delayed call is told of when it is done, and the one before it is the look at an empty mailbox.
         wait_until quiet trace
         printf abc >box

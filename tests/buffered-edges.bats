@@ -295,7 +295,7 @@ trace"
 @test "a COMMAND that ignores SIGTERM is killed after the deadline, and its message stays" {
     fifo-make -b unbounded box
     fifo-send box one
-    run -124 within fifo-recv -q -t 300ms box sh -c 'trap "" TERM; while :; do sleep 1; done'
+    run -124 within fifo-recv -q -t 1 box sh -c 'trap "" TERM; while :; do sleep 1; done'
     holds one
 }
 

@@ -102,8 +102,8 @@ fifo-send: 'box': full"
 @test "a deadline that passes after the last message is none" {
     fifo-make -b unbounded box
     seq 2 >lines
-    run -0 timeout 10 strace -o trace -e inject=pwrite64,pwritev:delay_exit=300000 \
-        fifo-send -t 200ms -v -l box <lines
+    run -0 timeout 10 strace -o trace -e inject=pwrite64,pwritev:delay_exit=1200000 \
+        fifo-send -t 1 -v -l box <lines
     holds 1 2
 }
 

@@ -227,7 +227,7 @@ pwrite64"
     fifo-make -b unbounded --sync box
     for ((i = 0; i < 12; i++)); do
         # A slow disk, so that the others have stored their messages by the time it is done.
-        start "sender$i" strace -o "trace.$i" -e trace=fdatasync -e inject=fdatasync:delay_exit=200000 fifo-send box "$i"
+        start "sender$i" strace -o "trace.$i" -e trace=fdatasync -e inject=fdatasync:delay_exit=700000 fifo-send box "$i"
     done
     ended_with 0 sender{0..11}
     run -0 cat trace.*

@@ -258,7 +258,7 @@ arrives() {
 
 @test "with several messages the status is the first failure's, and -v says how many went before" {
     fifo-make box
-    start sender fifo-send -v -t 1 box one two three
+    start sender fifo-send -v -t 3 box one two three
     within fifo-recv -c 2 box
     ended_with 124 sender
     run -0 cat sender.err

@@ -127,7 +127,7 @@ load helper
     fifo-make box
     start receiver fifo-recv -f box
     waits receiver
-    start sender strace -o trace -e trace=write,ioctl -e inject=write:delay_enter=500000:when=1 fifo-send box message
+    start sender strace -o trace -e trace=write,ioctl -e inject=write:delay_enter=1500000:when=1 fifo-send box message
     wait_until grep -q FIONREAD trace
     sleep 0.1
     printf abc >box
@@ -139,7 +139,7 @@ load helper
     kill "$(cat receiver.pid)"
     start again fifo-recv -v -c 2 box
     waits again
-    start sender strace -o trace -e trace=write,ioctl -e inject=write:delay_enter=500000:when=1 fifo-send box message
+    start sender strace -o trace -e trace=write,ioctl -e inject=write:delay_enter=1500000:when=1 fifo-send box message
     wait_until grep -q FIONREAD trace
     sleep 0.1
     printf abc >box
@@ -173,9 +173,9 @@ load helper
 
 @test "the end of a raw line that comes just as the receiver asks whether its writer has gone is not cut off" {
     fifo-make box
-    start receiver strace -o trace -e trace=poll -e inject=poll:delay_enter=400000 fifo-recv box
+    start receiver strace -o trace -e trace=poll -e inject=poll:delay_enter=1500000 fifo-recv box
     waits receiver
-    within bash -c 'exec >box; head -c 8192 /dev/zero | tr "\\0" z; sleep 0.6; echo end'
+    within bash -c 'exec >box; head -c 8192 /dev/zero | tr "\\0" z; sleep 1.7; echo end'
     ended_with 0 receiver
     [ "$(stat -c %s receiver.out)" = 8196 ]
 }
@@ -239,7 +239,7 @@ load helper
 @test "withdrawing from before raw lines leaves them there" {
     fifo-make box
     exec 7<>box
-    start sender fifo-send -q -t 500ms box mine
+    start sender fifo-send -q -t 2 box mine
     waits sender
     printf 'raw 1\nraw 2\n' >box
     ended_with 124 sender

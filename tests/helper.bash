@@ -12,7 +12,7 @@ for place in /usr/lib/bats /usr/share/bats /usr/lib/bats-core; do
 done
 
 # The longest any single command may take. Generous: it only ever ends what hangs.
-DEADLINE=${DEADLINE:-20}
+DEADLINE=${DEADLINE:-60}
 
 common_setup() {
     ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)

@@ -98,7 +98,7 @@ two"
     refused 1 empty fifo-recv -n store
     # Behind others, and before others, that come and stay.
     fifo-send store first
-    start sender fifo-send --receipt -t 500ms store withdrawn
+    start sender fifo-send --receipt -t 2 store withdrawn
     waits sender
     fifo-send store last
     start holder fifo-recv store sleep 60

@@ -205,10 +205,10 @@ asks_for() {
         refused 1 '.' fifo-send -r -n "$box" x
         refused 1 empty fifo-recv -n "$box"
         start server fifo-recv "$box" true
-        refused 4 'no reply came' fifo-send -r -t 300ms "$box" x
+        refused 4 'no reply came' fifo-send -r -t 5 "$box" x
         ended_with 0 server
-        start server fifo-recv "$box" sleep 3
-        refused 4 'in hand' fifo-send -r -t 300ms "$box" x
+        start server fifo-recv "$box" sleep 30
+        refused 4 'in hand' fifo-send -r -t 2 "$box" x
         kill -KILL "$(cat server.pid)"
         wait_until test -s server.status
         run within fifo-recv -q -n "$box"
@@ -303,12 +303,13 @@ y"
     start asker fifo-send -r box x
     status_of server >/dev/null
     status_of asker >/dev/null
-    start server fifo-recv -q -t 1 box sh -c 'touch second; sleep 0.2; echo reply'
+    start server fifo-recv -q -t 3 box sh -c 'touch second; until [ -e stopped ]; do sleep 0.01; done; echo reply'
     start asker fifo-send -r box x
     wait_until test -e second
     kill -STOP "$(cat asker.pid)"
+    touch stopped
     milliseconds status_of server
-    between 0 8000 "$took"
+    between 0 12000 "$took"
     kill -CONT "$(cat asker.pid)"
     status_of asker >/dev/null
 }

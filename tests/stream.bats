@@ -481,7 +481,7 @@ export -f with_socket unread_socket unread_terminal
     # More input.
     feed
     printf 0123456789 >&7
-    STDIN=input start sender fifo-send -t 300ms -R box 7>&- 8>&-
+    STDIN=input start sender fifo-send -t 2 -R box 7>&- 8>&-
     run -0 within head -c 4 <&8
     ended_with 4 sender
     one_line 'in the middle; 10 bytes written, 4 of them read' "$(cat sender.err)"
@@ -489,7 +489,7 @@ export -f with_socket unread_socket unread_terminal
     run -0 within head -c 6 <&8
     # A reader.
     printf 0123456789 >sent
-    STDIN=sent start sender fifo-send -t 300ms -R box 8>&-
+    STDIN=sent start sender fifo-send -t 2 -R box 8>&-
     run -0 within head -c 4 <&8
     ended_with 4 sender
     one_line 'in the middle; 10 bytes written, 4 of them read' "$(cat sender.err)"
@@ -835,7 +835,6 @@ export -f with_socket unread_socket unread_terminal
 }
 
 @test "an output that nobody reads does not hold up those who use the mailbox" {
-    DEADLINE=8
     fifo-make box
     content $((4 * MIB)) >sent
     for way in unread_socket unread_terminal; do

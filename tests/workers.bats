@@ -260,7 +260,7 @@ fifo-recv: 'jobs': COMMAND failed; the message stays in the mailbox"
     # shellcheck disable=SC2016
     start keeper sh -c 'while [ ! -e begun ]; do sleep 0.01; done; exec python3 -B "$0" jobs' \
         "$ROOT/tests/buffered/keep.py"
-    run -4 on_stderr fifo-recv -t 1 jobs sh -c 'touch begun; while [ ! -e held ]; do sleep 0.01; done; sleep 0.1'
+    run -4 on_stderr fifo-recv -t 3 jobs sh -c 'touch begun; while [ ! -e held ]; do sleep 0.01; done; sleep 0.1'
     one_line 'dealt with, but cannot be taken' "$output"
 }
 
