@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #define BLOCK   ((uint64_t)4096)
-#define PUNCH   ((uint64_t)256 * 1024) /* space is given back in pieces of so many bytes */
+#define PUNCH   ((uint64_t)256 * 1024) /* space is given back in pieces of at least so many bytes */
+#define SHARE   32                     /* and of this part of what lies behind */
 #define LITTLE  (2 * BLOCK)            /* an empty log that is no longer stays as it is */
 #define TOO_FAR (UINT64_C(1) << 36)    /* a log that reaches so far is emptied even if a sender has to wait */
 
@@ -118,6 +119,16 @@ static void advance(struct queue *queue)
     }
 }
 
+/*
+ * How much is given back at a time. To free blocks that have been on disk costs a transaction of the file system,
+ * whatever their number, so that a long log may keep a little more.
+ */
+static uint64_t piece(const struct ledger *ledger)
+{
+    uint64_t share = (ledger->stored.tail - ledger->taken.head) / SHARE;
+    return share > PUNCH ? share : PUNCH;
+}
+
 bool lease_finish(struct queue *queue, uint64_t start, uint64_t end, uint64_t count)
 {
     struct taken *taken = &queue->ledger.taken;
@@ -129,7 +140,7 @@ bool lease_finish(struct queue *queue, uint64_t start, uint64_t end, uint64_t co
     }
     advance(queue);
     if (start == taken->head) {
-        if (taken->head - taken->punched >= PUNCH) {
+        if (taken->head - taken->punched >= piece(&queue->ledger)) {
             /* All this lies before the head that everybody knows: nobody will look there again. */
             punch(queue, taken->punched < BLOCK ? BLOCK : taken->punched - taken->punched % BLOCK,
                   taken->head);

@@ -288,7 +288,7 @@ def semaphore(tokens=4, seconds=5):
 
 
 def space(count=1000000, rounds=300):
-    """What was taken is given back to the file system: all at once, and in a steady stream."""
+    """What was taken is given back to the file system: all at once, by halves, and in a steady stream."""
     fresh()
     with open("feed", "w") as file:
         file.writelines(f"{number:099}\n" for number in range(count))
@@ -296,7 +296,11 @@ def space(count=1000000, rounds=300):
     expect(waiting() == count, ledger())
     full = kib()
     with open("out", "wb") as out:
-        expect(subprocess.run(["fifo-recv", "-c", str(count), "box"], stdout=out).returncode == 0, "failed")
+        take = ["fifo-recv", "-c", str(count // 2), "box"]
+        expect(subprocess.run(take, stdout=out).returncode == 0, "failed")
+        # What is still to be given back is a piece of 256 KiB, or one part in 32 of what waits.
+        expect(kib() <= full / 2 + max(256, full / 32) + 64, "half empty, and takes", kib(), "KiB; it was", full)
+        expect(subprocess.run(take, stdout=out).returncode == 0, "failed")
     run("cmp", "feed", "out", status=0)
     expect(kib() <= 64, "empty, and takes", kib(), "KiB; it was", full)
     # Never empty: 100 wait all the time.
