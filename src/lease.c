@@ -120,8 +120,8 @@ static void advance(struct queue *queue)
 }
 
 /*
- * How much is given back at a time. To free blocks that have been on disk costs a transaction of the file system,
- * whatever their number, so that a long log may keep a little more.
+ * How much is given back at a time. To free blocks that have been on disk costs a transaction of the file
+ * system, whatever their number, so that a long log may keep a little more.
  */
 static uint64_t piece(const struct ledger *ledger)
 {
