@@ -55,6 +55,9 @@ void answer_begin(struct answer *answer, const char *mailbox, const struct retur
     answer->path = reply_path(mailbox, back);
     answer->fd = answer->path == NULL ? -1 : reply_open(answer->path);
     answer->gone = answer->fd == -1 && (errno == ENOENT || errno == ENXIO);
+    if (answer->fd == -1 && errno == ENXIO) {
+        reply_sweep(mailbox); /* nobody reads it, so that nobody may come to delete it */
+    }
     if (back->wants & WANTS_REPLY) {
         give_notice(answer, NOTICE_IN_HAND, 0);
     }
@@ -124,7 +127,9 @@ static struct verdict tell_failure(struct answer *answer, struct verdict v)
     static char text[100];
     const char *fate = "the message stays in the mailbox";
 
-    const bool told = give_notice(answer, NOTICE_FAILED, v.status);
+    /* What we could not do does not end with COMMAND's status. Who asked sees us go. */
+    const bool told =
+        (v.status != STATUS_ERROR || v.error == 0) && give_notice(answer, NOTICE_FAILED, v.status);
     /* It is not the message's fault if COMMAND could not be started, or if somebody has ended us both. */
     answer->failed = v.error == 0 && wait_signal() == 0;
     if ((answer->wants & WANTS_REPLY) && told) {

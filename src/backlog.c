@@ -14,8 +14,12 @@
 
 bool backlog_add(struct backlog *backlog, const void *bytes, size_t length)
 {
+    if (backlog->done > backlog_size(backlog)) {
+        memmove(backlog->bytes, backlog->bytes + backlog->done, backlog_size(backlog));
+        backlog->length -= backlog->done;
+        backlog->done = 0;
+    }
     size_t whole = backlog->length + length;
-
     if (whole > backlog->room) {
         unsigned char *larger = realloc(backlog->bytes, 2 * whole);
         if (larger == NULL) {
@@ -48,7 +52,7 @@ int backlog_write(struct backlog *backlog, int fd)
     const size_t most = backlog_is_empty(backlog) ? 0 : most_at_once(fd);
 
     while (!backlog_is_empty(backlog) && poll(&end, 1, 0) == 1) {
-        size_t left = backlog->length - backlog->done;
+        size_t left = backlog_size(backlog);
         ssize_t written = write(fd, backlog->bytes + backlog->done, left < most ? left : most);
         if (written == -1 && errno == EAGAIN) {
             return 0;

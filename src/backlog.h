@@ -23,6 +23,12 @@ static inline bool backlog_is_empty(const struct backlog *backlog)
     return backlog->done == backlog->length;
 }
 
+/* How many bytes wait. */
+static inline size_t backlog_size(const struct backlog *backlog)
+{
+    return backlog->length - backlog->done;
+}
+
 /* Adds a copy of `length` bytes. False and errno: there is no memory. */
 bool backlog_add(struct backlog *backlog, const void *bytes, size_t length);
 

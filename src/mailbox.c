@@ -220,6 +220,7 @@ struct verdict mailbox_remove(const char *path, bool force)
     if (queue_is_bell(path, file.st_mode)) {
         return verdict(STATUS_GONE, part_of);
     }
+    reply_sweep(path);
     /* Pinned first, opened only when the name is gone: nobody can find us as the other end they wait for. */
     int pin = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (unlink(path) == -1) {

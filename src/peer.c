@@ -17,6 +17,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define FIRST              1
+#define FIRST_HAS_NO_LINKS "is the first process of all, with which there are no links"
+
 static bool is_among(const char *name, const char *const *names)
 {
     while (*names != NULL && strcmp(name, *names) != 0) {
@@ -77,8 +80,8 @@ static struct verdict find_self(pid_t claimed, struct process *self)
  */
 static struct verdict find_other(pid_t pid, struct process *other, int *pidfd)
 {
-    if (pid == 1) {
-        return verdict(STATUS_ERROR, "is the first process of all, with which there are no links");
+    if (pid == FIRST) {
+        return verdict(STATUS_ERROR, FIRST_HAS_NO_LINKS);
     }
     *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     /* Looked at after it was opened: what we see is what we hold. */
@@ -112,17 +115,21 @@ static char *directory_name(void)
     return length == -1 ? NULL : name;
 }
 
-static struct verdict check_directory(const char *name)
+static struct verdict make_directory(const char *name)
 {
-    struct stat file;
     mode_t mask = umask(077);
     int made = mkdir(name, 0700);
     int error = errno;
 
     umask(mask);
-    if (made == -1 && error != EEXIST) {
-        return verdict_errno("cannot make the directory for direct links", error);
-    }
+    return made == -1 && error != EEXIST ? verdict_errno("cannot make the directory for direct links", error)
+                                         : verdict_done();
+}
+
+static struct verdict check_directory(const char *name)
+{
+    struct stat file;
+
     if (lstat(name, &file) == -1) {
         return verdict_errno("cannot look at the directory for direct links", errno);
     }
@@ -239,6 +246,20 @@ static struct verdict find_claim(pid_t *claimed, char *detail, size_t size)
     return verdict_done();
 }
 
+/*
+ * Who is left alone when the other one ends is told so when it next asks for it, and may never ask for
+ * anybody else.
+ */
+static void sweep_alone(void)
+{
+    char *directory = directory_name();
+
+    if (directory != NULL && check_directory(directory).status == STATUS_DONE) {
+        sweep(directory);
+    }
+    free(directory);
+}
+
 /* Makes the link in the directory. */
 static struct verdict make_link(struct peer *peer, const char *directory, const struct process *us,
                                 const struct process *them, bool sending)
@@ -264,6 +285,9 @@ struct verdict peer_link(struct peer *peer, pid_t other, pid_t self, bool sendin
     *peer = (struct peer){.pidfd = -1};
     snprintf(detail, size, "process %d", (int)other);
     struct verdict v = find_other(other, &them, &peer->pidfd);
+    if (v.status == STATUS_GONE) {
+        sweep_alone();
+    }
     if (v.status == STATUS_DONE) {
         v = find_claim(&claimed, detail, size);
     }
@@ -278,13 +302,14 @@ struct verdict peer_link(struct peer *peer, pid_t other, pid_t self, bool sendin
         return verdict_errno("", ENOMEM);
     }
     snprintf(detail, size, "%s", directory);
-    v = check_directory(directory);
+    v = make_directory(directory);
+    v = v.status == STATUS_DONE ? check_directory(directory) : v;
     if (v.status == STATUS_DONE && claimed == 0) {
         prefer_own_link(directory, &us, &them);
     }
-    if (v.status == STATUS_DONE && us.pid == them.pid) {
-        snprintf(detail, size, "process %d", (int)other);
-        v = verdict(STATUS_ERROR, "is this process itself");
+    if (v.status == STATUS_DONE && (us.pid == them.pid || us.pid == FIRST)) {
+        snprintf(detail, size, "process %d", (int)us.pid);
+        v = verdict(STATUS_ERROR, us.pid == FIRST ? FIRST_HAS_NO_LINKS : "is this process itself");
     }
     if (v.status == STATUS_DONE) {
         v = make_link(peer, directory, &us, &them, sending);

@@ -2,6 +2,7 @@
 
 #include "descriptor.h"
 #include "repair.h"
+#include "reply.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -180,6 +181,9 @@ struct verdict queue_remove(const char *path, bool force)
              * into. */
             v = verdict_done();
         }
+    }
+    if (v.status == STATUS_DONE) {
+        reply_sweep(path);
     }
     if (v.status == STATUS_DONE && demolish(path, directory) == -1) {
         v = not_removed(errno);

@@ -80,7 +80,10 @@ bool reply_get_notice(const struct message *message, struct notice *notice);
 /* Takes a name for a notice: no spaces, nothing that a terminal would obey, not empty, cut to fit. */
 void reply_set_name(struct notice *notice, const char *name);
 
-/* Deletes all such directories beside the mailbox `mailbox`, as far as they are ours to delete. */
+/*
+ * Deletes all such directories beside the mailbox `mailbox` whose makers are gone, as far as they are ours to
+ * delete.
+ */
 void reply_sweep(const char *mailbox);
 
 #endif

@@ -13,6 +13,10 @@
 
 /* How long -n waits for a receiver that is at work. */
 #define GRACE MILLISECONDS(100)
+/* So many messages are taken between two looks at everything else. */
+#define TURN 1000
+/* So many bytes are kept for a standard output that does not take them yet. */
+#define MOST ((size_t)64 << 20)
 
 static const char *const unanswered = "timed out: it was taken, but no reply came";
 static const char *const undrained = "timed out: standard output does not take the reply";
@@ -49,7 +53,7 @@ struct verdict request_begin(struct request *request, const char *mailbox)
     request->begun = request->passed_on = request->noticed = false;
     request->parts = 0;
     request->replies = (struct receiver){
-        .until = DEADLINE_NEVER,
+        .until = request->until,
         .nonblock = true,
         .notices = true,
         .max_size = SIZE_MAX / 2,
@@ -64,13 +68,27 @@ struct verdict request_begin(struct request *request, const char *mailbox)
     return v;
 }
 
-/* Takes what is there, at once: who replies need not wait for whoever reads our standard output. */
+static bool has_room(const struct request *request)
+{
+    return backlog_size(&request->backlog) < MOST;
+}
+
+/*
+ * Takes what is there, at once: who replies need not wait for whoever reads our standard output. But who does
+ * so without end must not keep us from the deadline, nor take all the memory.
+ */
 static void take(struct request *request)
 {
     struct receiver *replies = &request->replies;
     struct message message;
 
-    while (request->trouble.status == STATUS_DONE && peek_count(replies->fd) > 0) {
+    request->more = false;
+    for (unsigned turn = 0;
+         request->trouble.status == STATUS_DONE && has_room(request) && peek_count(replies->fd) > 0; turn++) {
+        if (turn == TURN) {
+            request->more = true;
+            return;
+        }
         struct verdict v = receiver_next(replies, &message);
         if (v.status == STATUS_REFUSED) {
             continue;
@@ -98,10 +116,9 @@ static void take(struct request *request)
     }
 }
 
-/* Takes what is there, and prints as much as standard output takes now. */
-static void fetch(struct request *request)
+/* Prints as much as standard output takes now. */
+static void print(struct request *request)
 {
-    take(request);
     if (request->trouble.status == STATUS_DONE) {
         int error = backlog_write(&request->backlog, request->output);
         request->trouble =
@@ -109,11 +126,20 @@ static void fetch(struct request *request)
     }
 }
 
+static void fetch(struct request *request)
+{
+    take(request);
+    print(request);
+}
+
 enum wake request_rest(void *context, deadline until)
 {
     const struct request *request = context;
     struct pollfd end = {.fd = request->output, .events = POLLOUT};
 
+    if (request->more && has_room(request)) {
+        return deadline_passed(until) ? WAKE_DEADLINE : wait_pending();
+    }
     return backlog_is_empty(&request->backlog) ? wait_event(until) : wait_ready(&end, until);
 }
 
@@ -121,7 +147,7 @@ enum wake request_rest(void *context, deadline until)
 static struct verdict settle(struct request *request, struct verdict v)
 {
     for (;;) {
-        fetch(request);
+        print(request);
         if (request->trouble.status != STATUS_DONE || backlog_is_empty(&request->backlog)) {
             return v.status == STATUS_DONE ? request->trouble : v;
         }

@@ -35,6 +35,7 @@ struct request {
     bool passed_on; /* and after that another one */
     bool noticed;   /* a receiver has said what has become of it: */
     struct notice notice;
+    bool more;              /* has come than was taken in one go */
     size_t parts;           /* of the reply so far */
     struct backlog backlog; /* what has been taken of the reply, and not been printed */
     struct verdict trouble; /* with printing them */
@@ -52,7 +53,7 @@ struct verdict request_begin(struct request *request, const char *mailbox);
  */
 bool request_attend(void *context);
 
-/* Waits as wait_event() does, and until standard output takes more of what has come. */
+/* Waits as wait_event() does, and until standard output takes more of what has come; not if more is there. */
 enum wake request_rest(void *context, deadline until);
 
 /*

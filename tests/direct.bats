@@ -115,6 +115,10 @@ prw-------"
     waits living
     kill "$them"
     ended_with 3 living
+    # Who is left asks for the other once more.
+    assert_equal "$(find links -name "*[:-]$them.*" | wc -l)" 1
+    refused 3 'no such process' fifo-send -n --self=$$ --to="$them" x
+    assert_equal "$(find links -name "*[:-]$them.*" | wc -l)" 0
 }
 
 @test "all that a mailbox can do, a link can" {
@@ -150,6 +154,10 @@ LOUD"
         refused 2 'fifo-recv: --from takes a process id' fifo-recv --from="$pid"
     done
     refused 2 'first process' fifo-send --to=1 x
+    start other sleep 60
+    pid=$(cat other.pid)
+    refused 2 'first process' fifo-send --self=1 --to="$pid" x
+    refused 2 'first process' fifo-recv --self=1 --from="$pid"
     refused 2 'this process itself' fifo-send --self=$$ --to=$$ x
     refused 2 '--self goes with --to' fifo-send --self=$$ box x
     refused 2 '--self goes with --from' fifo-recv --self=$$ box
@@ -198,7 +206,9 @@ fifo-send -qn --to=$! x
 echo "$?"
 [ $! = $first ] && [ "$(ls links | wc -l)" = 1 ] && [ "$(ls links)" != "$links" ] && echo "another link"
 END
-    run -0 --separate-stderr within unshare -m -p --fork --propagation unchanged bash reuse.bash $$
+    # Not as the first process of all, with which there are no links.
+    # shellcheck disable=SC2016
+    run -0 --separate-stderr within unshare -m -p --fork --propagation unchanged bash -c 'bash reuse.bash "$0"; exit' $$
     assert_output "3
 1
 another link"

@@ -277,6 +277,110 @@ y"
     done
 }
 
+@test "a receiver that comes upon the request of a killed sender leaves nothing of it, nor does fifo-rm" {
+    local box
+    for box in box store; do
+        fifo-make box
+        fifo-make -b unbounded store
+        start asker fifo-send -r store x
+        wait_until asks_for 1
+        waits asker
+        kill -KILL "$(cat asker.pid)"
+        ended_with 137 asker
+        if [ "$box" = box ]; then
+            run -0 within fifo-recv -n store echo reply
+        else
+            fifo-rm -f store
+        fi
+        nothing_left
+        start asker fifo-send -r box x
+        wait_until asks_for 1
+        waits asker
+        start living fifo-send -r box y
+        wait_until asks_for 2
+        kill -KILL "$(cat asker.pid)"
+        ended_with 137 asker
+        fifo-rm -f box store
+        ended_with 3 living
+        nothing_left
+    done
+}
+
+@test "who replies without end keeps nobody past the deadline, or from a signal" {
+    local box flood
+    fifo-make box
+    fifo-make -b unbounded store
+    # shellcheck disable=SC2016
+    for flood in 'yes >"$FIFO_REPLY"' 'tr "\0" z </dev/zero >"$FIFO_REPLY"' 'yes | fifo-send -l "$FIFO_REPLY"'; do
+        for box in box store; do
+            start server fifo-recv -q "$box" sh -c "$flood"
+            milliseconds within fifo-send -q -r -t 1 "$box" x >got || assert_equal $? 4
+            between 900 15000 "$took"
+            status_of server >/dev/null
+            start server fifo-recv -q "$box" sh -c "$flood"
+            start asker fifo-send -q -r "$box" x
+            case $flood in
+                tr*) wait_until pgrep -g "$(ps -o pgid= -p "$(cat server.pid)" | tr -d ' ')" tr ;;
+                *) wait_until test -s asker.out ;;
+            esac
+            kill "$(cat asker.pid)"
+            ended_with 143 asker
+            status_of server >/dev/null
+            within fifo-recv -q -n "$box" >/dev/null || true
+        done
+    done
+    nothing_left
+}
+
+@test "a standard output that takes nothing does not fill the memory with the reply, of which nothing is lost" {
+    fifo-make box
+    mkfifo unread
+    exec 8<>unread
+    # shellcheck disable=SC2016
+    start server fifo-recv box sh -c 'seq -f %0999.0f 150000 | fifo-send -l "$FIFO_REPLY"' 8>&-
+    start asker bash -c 'exec fifo-send -r box x >unread' 8>&-
+    wait_until memory_is_over 60000
+    wait_until still server
+    memory_is_over 60000
+    run -1 memory_is_over 150000
+    start reader cat unread 8>&-
+    wait_until test -s reader.out
+    exec 8>&-
+    ended_with 0 asker server reader
+    seq -f %0999.0f 150000 | cmp - reader.out
+    nothing_left
+}
+
+# memory_is_over KIB: the sender's.
+memory_is_over() {
+    (($(awk '$1 == "VmRSS:" { print $2 }' "/proc/$(<asker.pid)/status") > $1))
+}
+
+# still NAME: all of the peer's processes sleep, and go on sleeping.
+still() {
+    local look group
+    group=$(ps -o pgid= -p "$(cat "$1.pid")" | tr -d ' ')
+    for look in 1 2 3; do
+        [ -z "$(pgrep -g "$group" -r R,D)" ] || return 1
+        sleep 0.1
+    done
+}
+
+@test "a receiver that could not start COMMAND does not speak for it" {
+    local n got=0
+    fifo-make box
+    for n in 9 10; do
+        start asker fifo-send -r -t 20 box x
+        waits asker
+        # shellcheck disable=SC2016
+        within bash -c 'ulimit -n "$1" && exec fifo-recv box echo reply' - "$n" 2>said 3>&- || got=$?
+        assert_equal "$got" 2
+        ended_with 4 asker
+        one_line 'its receiver has ended without an answer' "$(cat asker.err)"
+        refused 1 empty fifo-recv -n box
+    done
+}
+
 @test "a sender that waits behind others for its turn leaves nothing either when a signal ends it" {
     fifo-make box
     start first fifo-send box first
