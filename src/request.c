@@ -53,7 +53,7 @@ struct verdict request_begin(struct request *request, const char *mailbox)
     request->begun = request->passed_on = request->noticed = false;
     request->parts = 0;
     request->replies = (struct receiver){
-        .until = request->until,
+        .until = DEADLINE_NEVER,
         .nonblock = true,
         .notices = true,
         .max_size = SIZE_MAX / 2,
