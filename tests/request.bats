@@ -336,35 +336,38 @@ y"
     local most=0 now
     fifo-make box
     mkfifo unread
-    exec 8<>unread 9<unread 8>&-
+    exec 8<>unread
+    exec 9<unread 8>&-
     # shellcheck disable=SC2016
-    start server fifo-recv box sh -c 'seq -f %0999.0f 400000 | fifo-send -l "$FIFO_REPLY"' 9<&-
+    start server fifo-recv box sh -c 'seq -f %03999.0f 75000 | fifo-send -l "$FIFO_REPLY"' 9<&-
     start asker bash -c 'exec fifo-send -r box x >unread' 9<&-
     wait_until memory_is_over 60000
-    wait_until still server
-    start reader bash -c 'seq -f %0999.0f 400000 | cmp - unread' 9<&-
-    # The most that it ever had. It keeps 64 MiB; sanitizers take as much again.
-    while now=$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$(<asker.pid)/status") && [ -n "$now" ]; do
+    wait_until has_stopped_growing
+    start reader bash -c 'seq -f %03999.0f 75000 | cmp - unread' 9<&-
+    # The most that it ever had. It keeps 64 MiB; sanitizers take more.
+    while now=$(memory VmHWM) && [ -n "$now" ]; do
         most=$now
-    done 2>/dev/null
+        pause
+    done
     ended_with 0 asker server reader
     between 65000 250000 "$most"
     nothing_left
 }
 
-# memory_is_over KIB: the sender's.
-memory_is_over() {
-    (($(awk '$1 == "VmRSS:" { print $2 }' "/proc/$(<asker.pid)/status") > $1))
+# memory FIELD: the sender's, in KiB.
+memory() {
+    awk -v field="$1:" '$1 == field { print $2 }' "/proc/$(<asker.pid)/status" 2>/dev/null
 }
 
-# still NAME: all of the peer's processes sleep, and go on sleeping.
-still() {
-    local look group
-    group=$(ps -o pgid= -p "$(cat "$1.pid")" | tr -d ' ')
-    for look in 1 2 3; do
-        [ -z "$(pgrep -g "$group" -r R,D)" ] || return 1
-        sleep 0.1
-    done
+memory_is_over() {
+    (($(memory VmRSS) > $1))
+}
+
+has_stopped_growing() {
+    local before
+    before=$(memory VmRSS)
+    sleep 0.7
+    [ "$(memory VmRSS)" = "$before" ]
 }
 
 @test "a receiver that could not start COMMAND does not speak for it" {
