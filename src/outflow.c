@@ -1,5 +1,6 @@
 #include "outflow.h"
 
+#include "link.h"
 #include "mailbox.h"
 #include "peek.h"
 #include "sender.h"
@@ -195,7 +196,10 @@ static struct verdict meet_now(struct sender *sender)
     sender->until = deadline_in(GRACE);
     struct verdict v = sender_meet(sender);
     sender->nonblock = true;
-    return v.status == STATUS_TIMEOUT ? verdict(STATUS_NOT_NOW, "busy: another sender is at work") : v;
+    return v.status == STATUS_TIMEOUT
+               ? verdict(STATUS_NOT_NOW,
+                         link_signed(sender->fd, LINK_SENDER, "busy", "busy: another sender is at work"))
+               : v;
 }
 
 /* Writes a piece, whole or not at all. */
@@ -262,7 +266,9 @@ struct verdict outflow(struct stream *stream, const char *path, int input)
         v = sender_meet(&sender);
     }
     if (v.status != STATUS_DONE) {
-        v.reason = v.status == STATUS_TIMEOUT ? stream_late(false).reason : v.reason;
+        v.reason = v.status == STATUS_TIMEOUT
+                       ? link_signed(sender.fd, LINK_SENDER, "timed out", stream_late(false).reason)
+                       : v.reason;
         return v;
     }
     sender_give_hand(&sender);

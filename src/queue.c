@@ -69,7 +69,8 @@ struct verdict queue_ended(struct queue *queue, enum wake wake, const char *late
         queue_size(queue);
         return queue->gone ? verdict(STATUS_GONE, "removed while waiting") : verdict_done();
     case WAKE_SIGNAL:
-        return verdict(STATUS_SIGNAL + wait_signal(), NULL);
+        return verdict(STATUS_SIGNAL + wait_signal(),
+                       queue->side == QUEUE_SENDER ? "ended by a signal; the message is not stored" : NULL);
     case WAKE_DEADLINE:
         return verdict(STATUS_TIMEOUT, late);
     default:

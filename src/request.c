@@ -276,7 +276,7 @@ struct verdict request_await(struct request *request)
         case WAKE_DEADLINE:
             return verdict(STATUS_UNCERTAIN, backlog_is_empty(&request->backlog) ? unanswered : undrained);
         case WAKE_SIGNAL:
-            return verdict(STATUS_SIGNAL + wait_signal(), NULL);
+            return verdict(STATUS_SIGNAL + wait_signal(), "ended by a signal; the message has been taken");
         default:
             break;
         }
@@ -307,8 +307,16 @@ static struct verdict give_up(const struct request *request, struct queue *queue
 {
     enum fate fate = queue_withdraw(queue, place);
 
-    if (fate == FATE_WITHDRAWN || why.status > STATUS_SIGNAL) {
-        return was_tried(request) && why.status < STATUS_SIGNAL ? failure(request) : why;
+    if (why.status > STATUS_SIGNAL) {
+        if (fate == FATE_TAKEN) {
+            why.reason = "ended by a signal; the message has been taken";
+        } else if (fate != FATE_WITHDRAWN || was_tried(request)) {
+            why.reason = "ended by a signal; a receiver may have the message";
+        }
+        return why;
+    }
+    if (fate == FATE_WITHDRAWN) {
+        return was_tried(request) ? failure(request) : why;
     }
     switch (fate) {
     case FATE_TAKEN:
@@ -343,7 +351,9 @@ struct verdict request_await_stored(struct request *request, struct queue *queue
             return give_up(request, queue, place, verdict(STATUS_GONE, "removed while waiting"));
         }
         if (wake == WAKE_SIGNAL) {
-            return give_up(request, queue, place, verdict(STATUS_SIGNAL + wait_signal(), NULL));
+            return give_up(
+                request, queue, place,
+                verdict(STATUS_SIGNAL + wait_signal(), "ended by a signal; the message is withdrawn"));
         }
         if (wake == WAKE_DEADLINE) {
             return give_up(request, queue, place,

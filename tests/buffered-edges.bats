@@ -126,6 +126,7 @@ trace"
         waits victim
         kill -s "$signal" "$(cat victim.pid)"
         ended_with $((128 + $(kill -l "$signal"))) victim
+        [ "$signal" = KILL ] || one_line 'ended by a signal; the message is not stored' "$(cat victim.err)"
     done
     start next fifo-send box two
     waits next

@@ -251,14 +251,14 @@ load helper
 
 @test "a message behind a full pipe of raw lines waits for room, and gives up in time" {
     fifo-make box
-    start raw bash -c 'exec 7<>box; yes raw >&7'
+    start raw bash -c 'exec 7<>box; exec yes raw >&7'
     wait_until test "$(timeout 5 fifo-recv --peek box)" = raw
     for i in 1 2 3; do
         milliseconds within fifo-send -q -t 100ms box late || [ $? = 124 ]
         between 90 3000 "$took"
     done
     run -1 within fifo-send -q -n box late
-    kill -KILL "$(pgrep -f '^yes raw')" 2>/dev/null || kill -KILL "$(pgrep -x yes)"
+    kill -KILL "$(cat raw.pid)"
     within timeout 2 bash -c 'while [ "$(fifo-recv -q -n box)" = raw ]; do :; done' || true
     run -1 within fifo-recv -q -n box
 }

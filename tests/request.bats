@@ -194,6 +194,36 @@ asks_for() {
     kill "$(cat sender.pid)"
     ended_with 143 sender
     one_line 'ended by a signal; a receiver may have the message' "$(cat sender.err)"
+    # At a buffered mailbox, too, of what is waited for.
+    fifo-make -b unbounded store
+    for option in -r --receipt; do
+        start sender fifo-send "$option" store x
+        waits sender
+        kill "$(cat sender.pid)"
+        ended_with 143 sender
+        one_line 'ended by a signal; the message is withdrawn' "$(cat sender.err)"
+        refused 1 empty fifo-recv -n store
+        start receiver fifo-recv store sleep 60
+        start sender fifo-send "$option" store x
+        wait_until pgrep -P "$(cat receiver.pid)" -x sleep
+        kill "$(cat sender.pid)"
+        ended_with 143 sender
+        one_line 'ended by a signal; a receiver may have the message' "$(cat sender.err)"
+        kill -KILL "$(cat receiver.pid)"
+        ended_with 137 receiver
+        within fifo-recv -q store >/dev/null
+    done
+    # Taken, and the reply is still to come.
+    for box in box store; do
+        # shellcheck disable=SC2016
+        start receiver fifo-recv "$box" sh -c 'echo "$FIFO_REPLY" >later'
+        start sender fifo-send -r "$box" x
+        ended_with 0 receiver
+        kill "$(cat sender.pid)"
+        ended_with 143 sender
+        one_line 'ended by a signal; the message has been taken' "$(cat sender.err)"
+    done
+    nothing_left
 }
 
 @test "not taken in time is 124, or 1, and never will be; taken and not answered is 4" {

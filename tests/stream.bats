@@ -434,6 +434,19 @@ export -f with_socket unread_socket unread_terminal
     [ ! -s two.out ]
 }
 
+@test "a stream that somebody keeps out is told who" {
+    fifo-make box
+    feed
+    STDIN=input start holder fifo-send -x -l box 7>&-
+    echo first >&7
+    run -0 within fifo-recv box
+    pid=$(cat holder.pid)
+    refused 1 "busy: process $pid has it to itself" fifo-send -n -R box <<<x
+    refused 124 "timed out: process $pid has it to itself" fifo-send -t 100ms -R box <<<x
+    exec 7>&-
+    ended_with 0 holder
+}
+
 @test "a receiver of a stream keeps others out, to the end of the stream" {
     fifo-make box
     feed

@@ -60,17 +60,18 @@ many() {
 }
 
 @test "two hundred receivers are freed, though inotify has fewer instances for one user" {
-    fifo-make box
+    fifo-make herd
     for i in {1..200}; do
-        timeout -s KILL 60 fifo-recv box 3>&- 2>"err.$i" &
+        timeout -s KILL 60 fifo-recv herd 3>&- 2>"err.$i" &
     done
-    # All of them have looked, armed and are asleep: what they would do next is nothing.
-    wait_until bash -c '[ "$(pgrep -fc "^fifo-recv box")" = 200 ]'
-    for pid in $(pgrep -f '^fifo-recv box'); do
+    # By a name that no other test uses: all of them have looked, armed and are asleep. What they would do next is
+    # nothing.
+    wait_until bash -c '[ "$(pgrep -fc "^fifo-recv herd")" = 200 ]'
+    for pid in $(pgrep -f '^fifo-recv herd'); do
         wait_until asleep "$pid"
     done
     sleep 0.3
-    rm box # fifo-rm would wake them by opening it, too
+    rm herd # fifo-rm would wake them by opening it, too
     for i in {1..200}; do
         status=0
         wait -n || status=$?
