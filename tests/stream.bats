@@ -441,7 +441,7 @@ export -f with_socket unread_socket unread_terminal
     echo first >&7
     run -0 within fifo-recv box
     pid=$(cat holder.pid)
-    refused 1 "busy: process $pid has it to itself" fifo-send -n -R box <<<x
+    refused 1 "busy: process $pid has it to itself" bash -c 'echo x | fifo-send -n -R box'
     refused 124 "timed out: process $pid has it to itself" fifo-send -t 100ms -R box <<<x
     exec 7>&-
     ended_with 0 holder
