@@ -189,9 +189,10 @@ lines() {
     hold
     reference 0 3 && skipped
     reference -1 3 && skipped
-    reference $$ 3 length=51 && skipped
-    reference $$ 4294967295 && skipped
-    reference $$ 3 content=-1 && skipped
+    # Not by our own pid, which may have a newline among its bytes: what is damaged ends there.
+    reference 1 3 length=51 && skipped
+    reference 1 4294967295 && skipped
+    reference 1 3 content=-1 && skipped
     works
 }
 
