@@ -18,6 +18,10 @@ in_the_call() { # NAME CALL
     wait_until grep -q "^[0-9]* *$2(" "$1.trace"
 }
 
+runs() { # NAME PROGRAM: whether the peer runs PROGRAM, itself or by others.
+    pgrep -g "$(ps -o pgid= -p "$(<"$1.pid")" | tr -d ' ')" -x "$2" >/dev/null
+}
+
 lines_of() { # LETTER COUNT: lines of 8 bytes
     seq "${2}" | awk -v letter="$1" '{ printf "%s%06d\n", letter, $1 }'
 }
@@ -25,12 +29,12 @@ lines_of() { # LETTER COUNT: lines of 8 bytes
 @test "what a raw receiver is writing to a slow output cannot be taken back, and what comes next is not swallowed" {
     hold
     touch out
-    start receiver strace -f -o trace -e trace=write,tee -e inject=write:delay_enter=700000:when=1 \
-        bash -c 'exec fifo-recv -R -t 8 box >>out' 8>&-
-    wait_until pgrep -x fifo-recv >/dev/null
-    start first fifo-send -t 0.3 box first 8>&-
+    start receiver strace -f -o trace -e trace=write,tee -e inject=write:delay_enter=3000000:when=1 \
+        bash -c 'exec fifo-recv -R -t 50 box >>out' 8>&-
+    wait_until runs receiver fifo-recv
+    start first fifo-send -t 1 box first 8>&-
     ended_with 4 first
-    start second fifo-send -t 6 box second 8>&-
+    start second fifo-send -t 40 box second 8>&-
     ended_with 0 second
     # As a frame, perhaps, since the receiver was busy; but all of it.
     wait_until eval '(($(stat -c %s out) >= 6 + 7))'
@@ -117,8 +121,8 @@ lines_of() { # LETTER COUNT: lines of 8 bytes
 
 @test "a token that is long in coming does not keep others from the pool" {
     hold
-    start slow bash -c '(sleep 1; printf a) | fifo-send -nR box'
-    wait_until pgrep -x fifo-send >/dev/null
+    start slow bash -c '(sleep 3; printf a) | fifo-send -nR box'
+    wait_until runs slow fifo-send
     for n in 1 2 3; do
         run -0 within fifo-send -nR box <<<"$n"
     done
