@@ -733,7 +733,7 @@ export -f with_socket unread_socket unread_terminal
     run -1 within fifo-send -q -n box message 7>&-
     run -124 within bash -c 'echo other | fifo-send -q -t 100ms -R box' 7>&-
     run -1 --separate-stderr within bash -c 'echo other | fifo-send -nR box' 7>&-
-    one_line "'box': busy: another sender is at work"
+    one_line "'box': busy: process $(cat stream.pid) has it to itself"
     start message fifo-send -t 10 box message 7>&-
     waits message
     printf def >&7
