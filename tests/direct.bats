@@ -200,6 +200,7 @@ fifo-send -qn --to=$first x
 links=$(ls links)
 kill $first
 wait $first
+sleep 0.05 # start times are told in hundredths of a second
 echo $((first - 1)) >/proc/sys/kernel/ns_last_pid
 sleep 60 &
 fifo-send -qn --to=$! x

@@ -57,7 +57,7 @@ start() {
         wait $!; echo $? >"$name.status"
     ' start "$name" "$@" 3>&- &
     PEERS+=($!)
-    disown # or bash would tell of its end
+    disown 2>/dev/null || true # or bash would tell of its end, if it has not ended by now
     wait_until test -s "$name.pid"
 }
 
