@@ -16,6 +16,12 @@ static bool hung_up(int fd)
     return poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0;
 }
 
+/* Whether the stream has ended, and all of it been written: that nobody reads on does not matter then. */
+static bool is_over(const struct stream *stream, const struct receiver *receiver)
+{
+    return stream->relay.held == 0 && hung_up(receiver->fd) && peek_count(receiver->fd) == 0;
+}
+
 /* Waits for what is missing: something to read, or room in the output. */
 static struct verdict wait_to_pull(struct stream *stream, struct receiver *receiver, int output)
 {
@@ -29,8 +35,9 @@ static struct verdict wait_to_pull(struct stream *stream, struct receiver *recei
     if (wait_poll(ends, full ? 1 : 2, stream->until) == WAKE_DEADLINE) {
         return stream_late(true);
     }
-    return ends[0].revents & POLLERR ? verdict_errno("cannot write to standard output", EPIPE)
-                                     : verdict_done();
+    return (ends[0].revents & POLLERR) && !is_over(stream, receiver)
+               ? verdict_errno("cannot write to standard output", EPIPE)
+               : verdict_done();
 }
 
 /* Receives one stream to its end. */
@@ -65,6 +72,8 @@ static struct verdict pull_all(struct stream *stream, struct receiver *receiver,
             return v;
         } else if (errno == EAGAIN) {
             v = wait_to_pull(stream, receiver, output);
+        } else if (errno == EPIPE && is_over(stream, receiver)) {
+            return v; /* splice(2) says so before it looks whether there is anything to move */
         } else if (errno != EINTR) {
             v = verdict_errno("cannot write to standard output", errno);
         }

@@ -184,8 +184,24 @@ export -f with_socket unread_socket unread_terminal
     [ ! -s sender.status ]
     [ ! -s receiver.status ]
     within head -c $((4 * MIB)) <&8 | cmp - sent
-    exec 8>&-
     ended_with 0 sender receiver
+    exec 8>&- # not before: an output that nobody reads any more ends the receiver
+}
+
+@test "an output whose reader goes when it has all of it: 0 if the stream has ended as well" {
+    fifo-make box
+    mkfifo output
+    exec 8<>output
+    start receiver bash -c 'exec fifo-recv -R box >output' 8>&-
+    exec 7<>box
+    echo all >&7
+    run -0 within head -c 4 <&8
+    assert_output all
+    kill -STOP "$(cat receiver.pid)"
+    wait_until grep -q '^State:.T' "/proc/$(cat receiver.pid)/status"
+    exec 7>&- 8>&-
+    kill -CONT "$(cat receiver.pid)"
+    ended_with 0 receiver
 }
 
 @test "empty input is an empty stream" {
