@@ -12,10 +12,8 @@
 
 /* How long we give a raw writer in the middle of a line, or without waiting (-n) a receiver. */
 #define GRACE MILLISECONDS(100)
-/*
- * A receiver that waits takes a message within microseconds; the cost of watching the name is saved. What
- * takes longer is more than a batch ought to be.
- */
+/* A receiver that waits takes a message within microseconds. What takes longer is more than a batch ought to
+ * be. */
 #define PROMPT MILLISECONDS(2)
 /* How often at most we look through a full FIFO while it is being emptied. */
 #define LOOK MILLISECONDS(20)
@@ -228,7 +226,7 @@ static struct verdict await(struct sender *sender, struct flight *flight)
     if (peek_count(sender->fd) < sender->frame.length) {
         return verdict_done();
     }
-    enum wake wake = doze(sender, deadline_sooner(until, deadline_in(PROMPT)), &look);
+    enum wake wake = doze(sender, deadline_sooner(until, deadline_in(WATCH_AFTER)), &look);
     for (;;) {
         /* In this order: a receiver that is done takes the message before it is gone. */
         bool over = sender->attend != NULL && sender->attend(sender->attending);

@@ -12,9 +12,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* How long -n waits for another sender, and how long a reader is given before we watch the name. */
-#define GRACE  MILLISECONDS(100)
-#define PROMPT MILLISECONDS(2)
+/* How long -n waits for another sender. */
+#define GRACE MILLISECONDS(100)
 
 /* The outcome for a sender that gives up, with the state of the mailbox in stream->read. */
 static struct verdict leave(struct stream *stream, const struct sender *sender, struct verdict v)
@@ -124,7 +123,7 @@ static struct verdict wait_to_push(struct stream *stream, struct sender *sender,
 /* Waits until everything has been read. */
 static struct verdict drain(struct stream *stream, struct sender *sender)
 {
-    deadline until = deadline_sooner(stream->until, deadline_in(PROMPT));
+    deadline until = deadline_sooner(stream->until, deadline_in(WATCH_AFTER));
     struct verdict v = verdict_done();
 
     (void)wait_arm(sender->fd);

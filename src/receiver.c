@@ -157,6 +157,12 @@ struct verdict receiver_sleep(struct receiver *receiver, size_t seen)
         }
         until = deadline_in(GRACE);
     }
+    if (!receiver->dozed) {
+        receiver->dozed = true;
+        deadline soon = deadline_sooner(until, deadline_in(WATCH_AFTER));
+        enum wake wake = wait_event(soon);
+        return wake == WAKE_SIGNAL ? ended(receiver, wake) : verdict_done();
+    }
     if (receiver_is_gone(receiver)) {
         return ended(receiver, WAKE_NAME);
     }

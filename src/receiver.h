@@ -37,6 +37,7 @@ struct receiver {
     bool turn; /* locks that we hold, see link.h */
     bool hand;
     bool armed;
+    bool dozed; /* has waited for as long as nobody need watch */
     bool watched;
     unsigned long busy; /* how many messages were asked for */
     struct peek peek;

@@ -8,8 +8,17 @@
 #ifndef FIFO_WATCH_H
 #define FIFO_WATCH_H
 
+#include "deadline.h"
+
 #include <stdbool.h>
 #include <sys/types.h>
+
+/*
+ * Who waits begins to watch only after this time, in which the other side mostly comes. An inotify instance
+ * is closed no sooner than all processors have been through the scheduler, and an exit waits for that: where
+ * others are at work this takes ten milliseconds, several times as long as the whole run.
+ */
+#define WATCH_AFTER MILLISECONDS(20)
 
 /* The identity of a mailbox: the name it was found under and the inode it had. */
 struct identity {
