@@ -14,8 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* How long who asked has to fetch a reply. */
+/* How long who asked has to fetch a reply, and how much longer for each byte of it. */
 #define PATIENCE MILLISECONDS(5000)
+#define PER_BYTE 1000
 /* A part of a reply to another user, who cannot open what we keep. */
 #define PART ((size_t)4000)
 
@@ -45,30 +46,41 @@ static bool give_notice(struct answer *answer, enum notice_kind kind, int status
     return false;
 }
 
-void answer_begin(struct answer *answer, const char *mailbox, const struct return_address *back)
+/* Where COMMAND's standard output goes: `>/dev/stdout` would cut off what is there, and who is left of
+ * COMMAND what we have mapped; and `>>/dev/stdout` has an offset of its own. -1 and errno. */
+static int make_output(void)
+{
+    int fd = descriptor_above_standard(memfd_create("fifo-reply", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+
+    if (fd != -1) {
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
+        fcntl(fd, F_SETFL, O_APPEND);
+    }
+    return fd;
+}
+
+struct verdict answer_begin(struct answer *answer, const char *mailbox, const struct return_address *back)
 {
     *answer = answer_none(answer->name);
     answer->wants = back->wants;
     if (back->wants == 0) {
-        return;
+        return verdict_done();
     }
     answer->path = reply_path(mailbox, back);
-    answer->fd = answer->path == NULL ? -1 : reply_open(answer->path);
-    answer->gone = answer->fd == -1 && (errno == ENOENT || errno == ENXIO);
-    if (answer->fd == -1 && errno == ENXIO) {
+    answer->fd = answer->path == NULL ? -1 : reply_open(answer->path, O_WRONLY);
+    int error = answer->fd == -1 ? errno : 0;
+    answer->gone = error == ENOENT || error == ENXIO;
+    if (error == ENXIO) {
         reply_sweep(mailbox); /* nobody reads it, so that nobody may come to delete it */
     }
     if (back->wants & WANTS_REPLY) {
         give_notice(answer, NOTICE_IN_HAND, 0);
+        answer->output = make_output();
+        error = answer->output == -1 ? errno : error;
     }
-    if (back->wants & WANTS_REPLY) {
-        answer->output =
-            descriptor_above_standard(memfd_create("fifo-reply", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-        /* `>/dev/stdout` would cut off what is there; and who is left of COMMAND, what we have mapped. And
-         * `>>/dev/stdout` has an offset of its own. */
-        fcntl(answer->output, F_ADD_SEALS, F_SEAL_SHRINK);
-        fcntl(answer->output, F_SETFL, O_APPEND);
-    }
+    bool is_ours = error == EMFILE || error == ENFILE || error == ENOMEM;
+    return is_ours ? verdict_errno("cannot answer it; the message stays in the mailbox", error)
+                   : verdict_done();
 }
 
 static struct verdict send_part(struct sender *sender, const char *content, size_t length)
@@ -84,7 +96,8 @@ static struct verdict send_part(struct sender *sender, const char *content, size
  */
 static bool send_reply(const struct answer *answer, const char *content, size_t length, deadline until)
 {
-    struct sender sender = {.until = deadline_sooner(until, deadline_in(PATIENCE))};
+    const int64_t patience = PATIENCE + (int64_t)length * PER_BYTE;
+    struct sender sender = {.until = deadline_sooner(until, deadline_in(patience))};
     struct verdict v = sender_open(&sender, answer->path);
 
     if (v.status != STATUS_DONE) {
@@ -93,12 +106,10 @@ static bool send_reply(const struct answer *answer, const char *content, size_t 
     v = send_part(&sender, content, length);
     bool split = v.status == STATUS_REFUSED;
     for (size_t at = 0; split && at < length; at += PART) {
-        sender.until = deadline_sooner(until, deadline_in(PATIENCE));
         v = send_part(&sender, content + at, length - at < PART ? length - at : PART);
         split = v.status == STATUS_DONE;
     }
-    sender_release(&sender);
-    close(sender.fd);
+    sender_close(&sender);
     return v.status == STATUS_DONE;
 }
 

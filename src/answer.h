@@ -39,9 +39,12 @@ static inline struct answer answer_none(const char *name)
     return (struct answer){.name = name, .fd = -1, .output = -1};
 }
 
-/* Begins: the message with the address `back` is in hand, from `mailbox`. What fails here is as if nobody
- * waited. */
-void answer_begin(struct answer *answer, const char *mailbox, const struct return_address *back);
+/*
+ * Begins: the message with the address `back` is in hand, from `mailbox`. What is wrong with the address is
+ * as if nobody waited; status 2 and errno, EMFILE, ENFILE or ENOMEM: we cannot answer now. answer_end() is
+ * due either way.
+ */
+struct verdict answer_begin(struct answer *answer, const char *mailbox, const struct return_address *back);
 
 /*
  * Runs COMMAND as command_run() does, and sends what it has printed, or that it has failed; the reason says

@@ -72,7 +72,7 @@ struct verdict ask_queue(struct asking *asking, struct queue *queue, struct inpu
     struct outgoing message;
     size_t one;
     bool there = true;
-    struct verdict v = queue_open(queue, asking->mailbox, QUEUE_SENDER);
+    struct verdict v = queue_open(queue, asking->who, QUEUE_SENDER);
 
     for (*done = 0; v.status == STATUS_DONE && there;) {
         v = input_next(input, &message, &there);

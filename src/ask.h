@@ -17,7 +17,8 @@
 
 struct asking {
     const char *mailbox;
-    struct request request; /* its options are set */
+    const struct identity *who; /* it, if it is buffered */
+    struct request request;     /* its options are set */
 };
 
 /* Sends one message to an unbuffered mailbox. Status 0: it was taken, and what was asked for has been

@@ -1,5 +1,7 @@
 #include "backlog.h"
 
+#include "wait.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -9,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* How long a write may wait where somebody else has been faster. */
+#define MOMENT MILLISECONDS(10)
 /* What a terminal has room for when it says that it has some. */
 #define TERMINAL ((size_t)256)
 
@@ -46,6 +50,18 @@ static size_t most_at_once(int fd)
     return isatty(fd) ? TERMINAL : PIPE_BUF;
 }
 
+struct piece {
+    int fd;
+    const unsigned char *bytes;
+    size_t length;
+};
+
+static long write_piece(void *argument)
+{
+    const struct piece *piece = argument;
+    return write(piece->fd, piece->bytes, piece->length);
+}
+
 int backlog_write(struct backlog *backlog, int fd)
 {
     struct pollfd end = {.fd = fd, .events = POLLOUT};
@@ -53,11 +69,14 @@ int backlog_write(struct backlog *backlog, int fd)
 
     while (!backlog_is_empty(backlog) && poll(&end, 1, 0) == 1) {
         size_t left = backlog_size(backlog);
-        ssize_t written = write(fd, backlog->bytes + backlog->done, left < most ? left : most);
-        if (written == -1 && errno == EAGAIN) {
+        struct piece piece = {fd, backlog->bytes + backlog->done, left < most ? left : most};
+        long written;
+        /* Others may write there too, and be first to the room that poll(2) has seen. */
+        wait_call(write_piece, &piece, &written, deadline_in(MOMENT), WAIT_COUNTED);
+        if (written == -1 && (errno == EAGAIN || errno == EINTR)) {
             return 0;
         }
-        if (written == -1 && errno != EINTR) {
+        if (written == -1) {
             return errno;
         }
         backlog->done += written > 0 ? (size_t)written : 0;

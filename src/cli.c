@@ -4,8 +4,10 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +113,14 @@ static void print_line(const char *prefix, const char *line)
         }
     }
     if (escaped != NULL) {
+        /* poll(2) promises room for so much, and so much is written in one piece. A long name is what it is.
+         */
+        const ptrdiff_t half = PIPE_BUF / 2;
+        if (at - escaped >= PIPE_BUF) {
+            char *tail = stpcpy(escaped + half - 10, "...");
+            memmove(tail, at - half, (size_t)half);
+            at = tail + half;
+        }
         *at++ = '\n';
         /* A standard error that nobody reads must not hold us past the deadline: the line is dropped then. */
         struct pollfd end = {.fd = STDERR_FILENO, .events = POLLOUT};

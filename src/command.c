@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -82,6 +83,18 @@ _Noreturn static void become(const struct command *command, int input, int repor
     _exit(STATUS_CANNOT_RUN);
 }
 
+/* Waits until the child has become COMMAND, or has told why not; a file system may be slow. */
+static bool is_reported(int report, deadline until)
+{
+    struct pollfd end = {.fd = report, .events = POLLIN};
+    enum wake wake;
+
+    do {
+        wake = wait_poll(&end, 1, until);
+    } while (wake == WAKE_NAME);
+    return wake == WAKE_EVENT;
+}
+
 /* Starts COMMAND. Returns its pid, or -1 and errno; *failed is errno of the exec, 0 if it succeeded. */
 static pid_t start(const struct command *command, int input, int *failed)
 {
@@ -98,7 +111,7 @@ static pid_t start(const struct command *command, int input, int *failed)
     }
     int error = errno;
     close(report[1]);
-    if (child != -1) {
+    if (child != -1 && is_reported(report[0], command->until)) {
         ssize_t got;
         do {
             got = read(report[0], failed, sizeof *failed);
@@ -109,23 +122,31 @@ static pid_t start(const struct command *command, int input, int *failed)
     return child;
 }
 
-/* Waits for the child. Returns its wait status; *late says that the deadline ended it. */
-static int wait_for(pid_t child, deadline until, bool *late)
+/*
+ * Waits for the child: its wait status is in *status, and *late says that the deadline ended it; or will,
+ * once it can be killed, for a file system that hangs may keep it from that. False and errno: nobody knows
+ * how it ended.
+ */
+static bool wait_for(pid_t child, deadline until, int *status, bool *late)
 {
-    int status = 0;
+    bool killed = false;
 
     for (;;) {
-        pid_t ended = waitpid(child, &status, WNOHANG);
+        pid_t ended = waitpid(child, status, WNOHANG);
         if (ended == child || (ended == -1 && errno != EINTR)) {
-            return status;
+            return ended == child;
         }
         switch (wait_child(until)) {
         case WAKE_DEADLINE:
-            if (waitpid(child, &status, WNOHANG) == child) {
-                return status; /* it was just in time */
+            if (waitpid(child, status, WNOHANG) == child) {
+                return true; /* it was just in time */
             }
-            kill(child, *late ? SIGKILL : SIGTERM);
-            until = *late ? DEADLINE_NEVER : deadline_in(LAST_WORDS);
+            if (killed) {
+                return true;
+            }
+            killed = *late;
+            kill(child, killed ? SIGKILL : SIGTERM);
+            until = deadline_in(LAST_WORDS);
             *late = true;
             break;
         case WAKE_SIGNAL:
@@ -154,7 +175,10 @@ struct verdict command_run(const struct command *command, const struct message *
     if (child == -1) {
         return verdict_errno("cannot make a process for COMMAND", error);
     }
-    int status = wait_for(child, command->until, &late);
+    int status;
+    if (!wait_for(child, command->until, &status, &late)) {
+        return verdict_errno("cannot wait for COMMAND", errno);
+    }
     if (failed != 0) {
         return (struct verdict){failed == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN, failed,
                                 "cannot run it"};

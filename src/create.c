@@ -3,16 +3,19 @@
 #include "mailbox.h"
 #include "mode.h"
 #include "queue.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+
+/* How long a damaged mailbox that is there already is waited for. */
+#define PATIENCE MILLISECONDS(1000)
 
 struct verdict create_mode(struct creation *creation, const char *text)
 {
@@ -95,7 +98,7 @@ static struct verdict compare(struct creation *creation, const struct queue_coun
 /* What is there already: nothing to do if it is what was asked for. */
 static struct verdict accept(struct creation *creation, const char *path)
 {
-    struct queue queue = {.until = DEADLINE_NEVER};
+    struct queue queue = {.until = deadline_in(PATIENCE)};
     struct queue_counts counts;
     struct mailbox box;
     struct verdict v = mailbox_find(path, &box);
@@ -111,13 +114,18 @@ static struct verdict accept(struct creation *creation, const char *path)
     if (!box.buffered) {
         return verdict_done();
     }
-    v = queue_open(&queue, path, QUEUE_LOOK);
+    wait_begin();
+    wait_mortal();
+    v = queue_open(&queue, &box.id, QUEUE_LOOK);
     if (v.status == STATUS_REFUSED) {
-        v = queue_open(&queue, path, QUEUE_RECEIVER); /* which repairs it, if it can be */
+        v = queue_open(&queue, &box.id, QUEUE_RECEIVER); /* which repairs it, if it can be */
     }
     if (v.status == STATUS_DONE) {
         v = queue_count(&queue, &counts);
         queue_close(&queue);
+    }
+    if (v.status == STATUS_TIMEOUT) {
+        v = verdict(STATUS_ERROR, "damaged, and another process is at work in it and does not end");
     }
     return v.status == STATUS_DONE ? compare(creation, &counts) : v;
 }
@@ -208,8 +216,9 @@ struct verdict create_temporary(const struct creation *creation, const char *tem
     }
     char *base = strrchr(name, '/');
     char *end = strrchr(base == NULL ? name : base, 'X');
+    size_t most = end == NULL ? 0 : (size_t)(end - name) + 1;
     size_t length = 0;
-    while (end != NULL && end - length >= name && end[-(ptrdiff_t)length] == 'X') {
+    while (length < most && name[most - length - 1] == 'X') {
         length++;
     }
     if (length < 3) {

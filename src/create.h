@@ -1,8 +1,8 @@
 /*
  * create: makes mailboxes, with the mode that was asked for, with parents, or under a unique name.
  *
- * What is made is made complete or not at all, and what exists is never changed. No descriptor is kept,
- * nothing blocks.
+ * What is made is made complete or not at all, and what exists is never changed. No descriptor is kept, and
+ * nothing blocks, but for a second where a damaged mailbox that is there already is in somebody else's hands.
  */
 #ifndef FIFO_CREATE_H
 #define FIFO_CREATE_H

@@ -99,6 +99,13 @@ static struct verdict wait_for_room(struct sender *sender, int error)
     return stay ? verdict_done() : gave_up(sender, wake);
 }
 
+/* Whether the last of `count` bytes, which we have just looked at, does not end a line. */
+static bool could_hide(const struct sender *sender, size_t count)
+{
+    const struct peek *peek = &sender->peek;
+    return count > 0 && sender->unit == 0 && (peek->length == 0 || peek->bytes[peek->length - 1] != '\n');
+}
+
 /* Tries to write the message once. 0, or the errno of what is in the way; *v is other than 0 if it cannot be
  * sent. */
 static int try_put(struct sender *sender, struct outgoing *message, struct verdict *v)
@@ -118,6 +125,7 @@ static int try_put(struct sender *sender, struct outgoing *message, struct verdi
     if (v->status != STATUS_DONE) {
         return 0;
     }
+    sender->hideable = could_hide(sender, count);
     ssize_t written = write(sender->fd, sender->frame.bytes, sender->frame.length);
     if (written != (ssize_t)sender->frame.length) {
         return written == -1 ? errno : EIO;
@@ -222,7 +230,9 @@ static struct verdict await(struct sender *sender, struct flight *flight)
     deadline until = sender->nonblock ? deadline_in(GRACE) : sender->until;
     deadline look = deadline_in(LOOK);
 
-    sender_arm(sender);
+    if (!sender_arm(sender)) {
+        return conclude(sender, flight, verdict_errno("cannot wait for a receiver", errno));
+    }
     if (peek_count(sender->fd) < sender->frame.length) {
         return verdict_done();
     }
@@ -243,6 +253,9 @@ static struct verdict await(struct sender *sender, struct flight *flight)
             return conclude(sender, flight, gave_up(sender, WAKE_NAME));
         }
         if (sender->box.anonymous && withdraw_has_no_reader(sender)) {
+            if (withdraw_is_taken(sender)) {
+                return verdict_done(); /* between the two looks its last reader has read it, and gone */
+            }
             flight->left = flight->to - flight->from;
             return verdict(STATUS_GONE, "its reader has gone; the message is withdrawn");
         }

@@ -143,8 +143,16 @@ static struct verdict store_pile(struct queue *queue, struct pile *pile, struct 
     return v;
 }
 
-struct verdict deposit(struct queue *queue, const char *path, struct input *input, struct progress *progress,
-                       unsigned long *stored)
+static struct verdict open_now(struct queue *queue, const struct mailbox *box, const struct input *input)
+{
+    struct mailbox now = *box;
+    struct verdict v = input->cut == CUT_OPERANDS ? verdict_done() : mailbox_find(box->id.path, &now);
+
+    return v.status == STATUS_DONE ? queue_open(queue, &now.id, QUEUE_SENDER) : v;
+}
+
+struct verdict deposit(struct queue *queue, const struct mailbox *box, struct input *input,
+                       struct progress *progress, unsigned long *stored)
 {
     struct pile pile = {0};
     struct verdict v;
@@ -154,7 +162,7 @@ struct verdict deposit(struct queue *queue, const char *path, struct input *inpu
     do {
         struct verdict read = gather(&pile, input);
         there = pile.count > 0 || (pile.pending && read.status == STATUS_DONE);
-        v = there && !opened ? queue_open(queue, path, QUEUE_SENDER) : verdict_done();
+        v = there && !opened ? open_now(queue, box, input) : verdict_done();
         opened = opened || (there && v.status == STATUS_DONE);
         if (there && v.status == STATUS_DONE) {
             v = store_pile(queue, &pile, progress, stored);

@@ -9,18 +9,20 @@
 #define FIFO_DEPOSIT_H
 
 #include "input.h"
+#include "mailbox.h"
 #include "progress.h"
 #include "queue.h"
 #include "status.h"
 
 /*
- * Stores message after message until the input ends or one fails. The queue is not open yet: it is opened, as
- * mailbox `path`, when there is something to store. *stored is how many were, from the first; the verdict is
- * that of the first one that was not, as input_next(), queue_open() and queue_store() have it. `progress` may
- * be NULL.
+ * Stores message after message until the input ends or one fails. The queue is not open yet: it is opened,
+ * as mailbox `box`, when there is something to store, and found again for that where it came from a
+ * descriptor, which may have taken hours. *stored is how many were, from the first; the verdict is that of
+ * the first one that was not, as input_next(), queue_open() and queue_store() have it. `progress` may be
+ * NULL.
  */
-struct verdict deposit(struct queue *queue, const char *path, struct input *input, struct progress *progress,
-                       unsigned long *stored);
+struct verdict deposit(struct queue *queue, const struct mailbox *box, struct input *input,
+                       struct progress *progress, unsigned long *stored);
 
 /*
  * Stores one message on its own, with the return address that it may have: a long one, which may lie in a

@@ -7,18 +7,27 @@
 
 int descriptor_above_standard(int fd)
 {
-    while (fd >= 0 && fd <= STDERR_FILENO) {
-        int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-        int hole = open("/dev/null", O_PATH);
-        if (higher == -1 || hole == -1 || dup2(hole, fd) == -1) {
-            return -1;
-        }
-        if (hole > STDERR_FILENO) {
-            close(hole);
-        }
-        fd = higher;
+    int hole = STDIN_FILENO;
+
+    if (fd < 0 || fd > STDERR_FILENO) {
+        return fd;
     }
-    return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = errno;
+    close(fd);
+    /* All the gaps: what else is opened need not come through here then. */
+    while (higher != -1 && hole != -1 && hole <= STDERR_FILENO) {
+        hole = open("/dev/null", O_PATH);
+        error = errno;
+    }
+    if (hole > STDERR_FILENO) {
+        close(hole);
+    } else if (higher != -1) {
+        close(higher);
+        higher = -1;
+    }
+    errno = error;
+    return higher;
 }
 
 int descriptor_open(int directory, const char *name, int flags, mode_t type)

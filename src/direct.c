@@ -1,5 +1,7 @@
 #include "direct.h"
 
+#include "stream.h"
+
 #include <stdio.h>
 
 pid_t direct_parse(const char *option, const char *text)
@@ -40,8 +42,10 @@ const char *direct_label(const struct direct *direct, const char *mailbox)
 
 struct verdict direct_verdict(const struct direct *direct, struct verdict v)
 {
-    if (direct->other != 0 && v.status == STATUS_GONE && peer_is_dead(&direct->peer)) {
-        v.reason = "has ended";
+    bool is_middle = v.reason == stream_removed;
+
+    if (direct->other != 0 && (v.status == STATUS_GONE || is_middle) && peer_is_dead(&direct->peer)) {
+        v.reason = is_middle ? "has ended in the middle" : "has ended";
     }
     return v;
 }

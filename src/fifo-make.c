@@ -109,7 +109,9 @@ static int make_temporary(const struct options *options)
         v = verdict_errno("cannot write to standard output", errno);
         mailbox_remove(path, false);
     }
-    return cli_report(&options->common, template != NULL ? template : "-T", v);
+    const char *directory = getenv("TMPDIR");
+    bool is_set = directory != NULL && *directory != '\0';
+    return cli_report(&options->common, template != NULL ? template : is_set ? directory : "/tmp", v);
 }
 
 int main(int argc, char **argv)

@@ -160,7 +160,7 @@ static int run_raw(struct receiving *options)
         .follow = options->follow,
         .progress = &options->common.progress,
     };
-    struct verdict v = inflow(&stream, options->mailbox, STDOUT_FILENO);
+    struct verdict v = direct_verdict(&options->direct, inflow(&stream, options->mailbox, STDOUT_FILENO));
 
     progress_stop(&options->common.progress);
     snprintf(detail, sizeof detail, "; %" PRIu64 " bytes received", stream.passed);

@@ -13,6 +13,8 @@
 #include "wait.h"
 
 #include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -263,7 +265,7 @@ static int run_raw(struct options *options)
         .nonblock = options->common.nonblock,
         .progress = &options->common.progress,
     };
-    struct verdict v = outflow(&stream, options->mailbox, STDIN_FILENO);
+    struct verdict v = direct_verdict(&options->direct, outflow(&stream, options->mailbox, STDIN_FILENO));
 
     progress_stop(&options->common.progress);
     snprintf(detail, sizeof detail, "; %" PRIu64 " bytes written, %" PRIu64 " of them read", stream.passed,
@@ -301,7 +303,7 @@ static struct asking make_asking(const struct options *options)
 }
 
 /* To a buffered mailbox. */
-static struct verdict run_queue(struct options *options)
+static struct verdict run_queue(struct options *options, const struct mailbox *box)
 {
     struct queue queue = {
         .until = options->common.until,
@@ -313,9 +315,10 @@ static struct verdict run_queue(struct options *options)
     struct verdict v;
 
     if (options->wants == 0) {
-        v = deposit(&queue, options->mailbox, &input, &options->common.progress, &done);
+        v = deposit(&queue, box, &input, &options->common.progress, &done);
     } else {
         struct asking asking = make_asking(options);
+        asking.who = &box->id;
         v = ask_queue(&asking, &queue, &input, &done);
         request_end(&asking.request);
     }
@@ -363,6 +366,10 @@ static struct verdict run_link(struct options *options, const struct mailbox *bo
 static struct verdict run(struct options *options)
 {
     struct mailbox box;
+
+    if (options->wants != 0 && fcntl(STDOUT_FILENO, F_GETFD) == -1) {
+        return verdict_errno("cannot print an answer, so nothing is sent", errno);
+    }
     /* Before anything is read: whoever types a message wants to hear at once that there is no such mailbox.
      */
     struct verdict v = mailbox_find(options->mailbox, &box);
@@ -370,7 +377,7 @@ static struct verdict run(struct options *options)
     if (v.status != STATUS_DONE) {
         return v;
     }
-    return box.buffered ? run_queue(options) : run_link(options, &box);
+    return box.buffered ? run_queue(options, &box) : run_link(options, &box);
 }
 
 int main(int argc, char **argv)

@@ -6,13 +6,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <unistd.h>
 
-/*
- * Whether no process has the other end open any more, for a FIFO that had a writer since we opened it, and
- * what we have `seen` is all it left. In this order: a writer can write and go between our look and this
- * question.
- */
+/* In this order: a writer can write and go between our look and this question. */
 bool front_is_all(const struct receiver *receiver, size_t seen)
 {
     struct pollfd end = {.fd = receiver->fd, .events = POLLIN};
@@ -22,11 +19,18 @@ bool front_is_all(const struct receiver *receiver, size_t seen)
 
 /*
  * When bytes are there, but their writer had gone before we came, poll(2) does not report a hang-up: to us,
- * there never was a writer. Being one for an instant makes it so.
+ * there never was a writer. Being one for an instant makes it so. Through our descriptor, for the name may
+ * lead to another file by now; where there is no proc(5), only if it does not.
  */
 static void become_writer_once(const struct receiver *receiver)
 {
-    int fd = open(receiver->box.id.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    char alias[32];
+
+    snprintf(alias, sizeof alias, "/proc/self/fd/%d", receiver->fd);
+    int fd = open(alias, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd == -1 && errno == ENOENT && !watch_gone(&receiver->box.id)) {
+        fd = open(receiver->box.id.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    }
     if (fd != -1) {
         close(fd);
     }

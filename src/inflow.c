@@ -68,12 +68,11 @@ static struct verdict pull_all(struct stream *stream, struct receiver *receiver,
         }
         if (moved > 0) {
             stream_count(stream, (size_t)moved);
-        } else if (errno == EAGAIN && stream->nonblock && peek_count(receiver->fd) == 0) {
-            return v;
+        } else if ((errno == EAGAIN && stream->nonblock && peek_count(receiver->fd) == 0) ||
+                   (errno == EPIPE && is_over(stream, receiver))) {
+            return v; /* splice(2) says EPIPE before it looks whether there is anything to move */
         } else if (errno == EAGAIN) {
             v = wait_to_pull(stream, receiver, output);
-        } else if (errno == EPIPE && is_over(stream, receiver)) {
-            return v; /* splice(2) says so before it looks whether there is anything to move */
         } else if (errno != EINTR) {
             v = verdict_errno("cannot write to standard output", errno);
         }
@@ -142,7 +141,11 @@ struct verdict inflow(struct stream *stream, const char *path, int output)
         }
         if (v.status == STATUS_DONE) {
             mailbox_grow(receiver.fd, RELAY_CHUNK);
+            const uint64_t before = stream->passed;
             v = pull_all(stream, &receiver, output);
+            if (v.status == STATUS_GONE && stream->passed > before) {
+                v = verdict(STATUS_UNCERTAIN, stream_removed);
+            }
             receiver_release(&receiver, &(struct message){0});
         }
     } while (v.status == STATUS_DONE && stream->follow);

@@ -133,6 +133,7 @@ bool lease_finish(struct queue *queue, uint64_t start, uint64_t end, uint64_t co
 {
     struct taken *taken = &queue->ledger.taken;
     const struct taken before = *taken;
+    bool marked = false;
 
     window_forget(&queue->window);
     if (start == taken->fresh) {
@@ -158,16 +159,17 @@ bool lease_finish(struct queue *queue, uint64_t start, uint64_t end, uint64_t co
             return false;
         }
         taken->run = 0;
+        marked = true;
     }
     /* Never more than were stored, whatever somebody has written into the log: it would be in disorder again.
      */
     uint64_t left = ledger_waiting(&queue->ledger);
     taken->count += count < left ? count : left;
-    if (!ledger_write(queue->state, &queue->ledger, LEDGER_TAKEN)) {
+    if (!ledger_write(queue->state, &queue->ledger, LEDGER_TAKEN) && !marked) {
         *taken = before;
         return false;
     }
-    return true;
+    return true; /* what is announced and marked is done with: whoever comes next counts it */
 }
 
 void lease_reclaim(struct queue *queue)

@@ -135,8 +135,13 @@ static struct verdict check_opened(const struct mailbox *box, int opened, int *f
 
 struct verdict mailbox_open(const struct mailbox *box, int flags, int *fd)
 {
-    int opened = open(box->id.path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    /* A name that a request leads to is followed part by part: it may have become a link since we looked. */
+    int opened = box->reply ? reply_open(box->id.path, flags)
+                            : open(box->id.path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
+    if (opened == -1 && box->reply && (errno == EPERM || errno == ELOOP || errno == EINVAL)) {
+        return no_address(EPERM);
+    }
     if (opened == -1) {
         return errno == ENOENT || errno == ENOTDIR ? verdict(STATUS_GONE, gone)
                                                    : verdict_errno("cannot open it", errno);

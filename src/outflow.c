@@ -35,7 +35,7 @@ static bool is_at_end(int input)
 static struct verdict removed(struct stream *stream, const struct sender *sender)
 {
     return leave(stream, sender,
-                 stream->passed > 0 ? verdict(STATUS_UNCERTAIN, "removed in the middle")
+                 stream->passed > 0 ? verdict(STATUS_UNCERTAIN, stream_removed)
                                     : verdict(STATUS_GONE, "removed while waiting"));
 }
 

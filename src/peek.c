@@ -9,10 +9,22 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define BRIEFLY 100 /* ms: how long we wait for room to put something back */
+
 size_t peek_count(int fd)
 {
     int count = 0;
     return ioctl(fd, FIONREAD, &count) == -1 || count < 0 ? 0 : (size_t)count;
+}
+
+void peek_drop(struct peek *peek)
+{
+    if (peek->pipe[1] != 0) {
+        close(peek->pipe[0]);
+        close(peek->pipe[1]);
+    }
+    free(peek->bytes);
+    *peek = (struct peek){0};
 }
 
 static int prepare(struct peek *peek, size_t most)
@@ -141,6 +153,19 @@ static bool compare_ends(const struct peek *peek, const unsigned char *expected,
     return compare(peek, expected + length - rest, rest) && same;
 }
 
+/* Moves bytes that are not ours to take into the FIFO again. A raw writer may have filled it meanwhile. */
+static void move_back(int from, int fifo, size_t length)
+{
+    while (length > 0) {
+        ssize_t moved = splice(from, NULL, fifo, NULL, length, SPLICE_F_NONBLOCK);
+        struct pollfd end = {.fd = fifo, .events = POLLOUT};
+        if (moved <= 0 && (errno != EAGAIN || poll(&end, 1, BRIEFLY) != 1)) {
+            return; /* and nobody reads */
+        }
+        length -= moved > 0 ? (size_t)moved : 0;
+    }
+}
+
 bool peek_take(struct peek *peek, int fd, const unsigned char *expected, size_t length, int back)
 {
     int copy[2];
@@ -152,21 +177,21 @@ bool peek_take(struct peek *peek, int fd, const unsigned char *expected, size_t 
     if (moved <= 0) {
         return false;
     }
+    if (back == -1) {
+        return compare_ends(peek, expected, (size_t)moved) && moved == (ssize_t)length;
+    }
     /* For the case that they are others', a copy that can be moved back whole. */
-    bool copied = false;
-    if (back != -1 && pipe2(copy, O_CLOEXEC | O_NONBLOCK) == 0) {
-        (void)fcntl(copy[1], F_SETPIPE_SZ, fcntl(peek->pipe[1], F_GETPIPE_SZ));
-        copied = tee(peek->pipe[0], copy[1], (size_t)moved, SPLICE_F_NONBLOCK) == moved;
+    if (pipe2(copy, O_CLOEXEC | O_NONBLOCK) == -1) {
+        move_back(peek->pipe[0], back, (size_t)moved);
+        return false;
     }
-    bool same =
-        back == -1 ? compare_ends(peek, expected, (size_t)moved) : compare(peek, expected, (size_t)moved);
-    same = same && moved == (ssize_t)length;
-    if (copied && !same) {
-        (void)splice(copy[0], NULL, back, NULL, (size_t)moved, SPLICE_F_NONBLOCK);
+    (void)fcntl(copy[1], F_SETPIPE_SZ, fcntl(peek->pipe[1], F_GETPIPE_SZ));
+    bool copied = tee(peek->pipe[0], copy[1], (size_t)moved, SPLICE_F_NONBLOCK) == moved;
+    bool same = copied && compare(peek, expected, (size_t)moved) && moved == (ssize_t)length;
+    if (!same) {
+        move_back(copied ? copy[0] : peek->pipe[0], back, (size_t)moved);
     }
-    if (copied) {
-        close(copy[0]);
-        close(copy[1]);
-    }
+    close(copy[0]);
+    close(copy[1]);
     return same;
 }

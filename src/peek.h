@@ -1,8 +1,9 @@
 /*
  * peek: copies what a FIFO holds without taking a byte of it, by tee(2) into a pipe of our own.
  *
- * struct peek owns the private pipe and the buffer; both are made at the first look and kept, and the
- * process's end frees them. Nothing here blocks.
+ * struct peek owns the private pipe and the buffer; both are made at the first look and kept, until
+ * peek_drop() or the end of the process. Nothing here blocks, but for the moment in which peek_take() may
+ * have to put something back into a FIFO that has become full.
  */
 #ifndef FIFO_PEEK_H
 #define FIFO_PEEK_H
@@ -33,6 +34,10 @@ int peek_at(struct peek *peek, int fd, size_t most);
  * `back`, unless that is -1.
  */
 bool peek_take(struct peek *peek, int fd, const unsigned char *expected, size_t length, int back);
+
+/* Gives back the private pipe and the buffer; what is left is ready for a first look again. close(2),
+ * free(3). */
+void peek_drop(struct peek *peek);
 
 /* The number of bytes the FIFO holds. FIONREAD of ioctl(2), see pipe(7); either end will do. */
 size_t peek_count(int fd);

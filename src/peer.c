@@ -83,9 +83,15 @@ static struct verdict find_other(pid_t pid, struct process *other, int *pidfd)
     if (pid == FIRST) {
         return verdict(STATUS_ERROR, FIRST_HAS_NO_LINKS);
     }
+    if (process_is_misled()) {
+        return verdict(STATUS_ERROR, "cannot be looked at: /proc is that of another pid namespace");
+    }
     *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     /* Looked at after it was opened: what we see is what we hold. */
-    if (*pidfd == -1 || !process_look(pid, other)) {
+    if (*pidfd != -1 && !process_look(pid, other) && !process_has_ended(*pidfd, 0)) {
+        return verdict_errno("cannot look at it in /proc", errno);
+    }
+    if (*pidfd == -1 || other->started == 0) {
         return errno == ESRCH || errno == ENOENT || errno == EINVAL
                    ? verdict(STATUS_GONE, "no such process")
                    : verdict_errno("cannot look at it", errno);
@@ -102,9 +108,14 @@ static struct verdict find_other(pid_t pid, struct process *other, int *pidfd)
 static char *directory_name(void)
 {
     const char *own = getenv("FIFO_DIR"), *runtime = getenv("XDG_RUNTIME_DIR");
+    struct stat file;
     char *name = NULL;
     int length;
 
+    /* Who has become another user, by su(1), may still have that of the first one. */
+    if (runtime != NULL && (stat(runtime, &file) == -1 || file.st_uid != geteuid())) {
+        runtime = NULL;
+    }
     if (own != NULL && *own != '\0') {
         length = asprintf(&name, "%s", own);
     } else if (runtime != NULL && *runtime != '\0') {
@@ -180,10 +191,13 @@ static void sweep(const char *directory)
     DIR *list = opendir(directory);
     const uint64_t ours = process_namespace();
     const struct dirent *entry;
+    struct stat file;
     char *path;
 
     while (list != NULL && (entry = readdir(list)) != NULL) {
-        if (is_dead_link(entry->d_name, ours) && asprintf(&path, "%s/%s", directory, entry->d_name) != -1) {
+        if (is_dead_link(entry->d_name, ours) &&
+            fstatat(dirfd(list), entry->d_name, &file, AT_SYMLINK_NOFOLLOW) == 0 && S_ISFIFO(file.st_mode) &&
+            asprintf(&path, "%s/%s", directory, entry->d_name) != -1) {
             reply_sweep(path);
             unlink(path);
             free(path);

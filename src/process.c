@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Fields of /proc/PID/stat, counted from 1 as in proc(5). */
@@ -27,9 +28,7 @@ static bool parse(char *text, struct process *process)
         size_t length = strcspn(at, " \n");
         uint64_t value = strtoull(at, NULL, 10); /* the first of them is a letter */
         field++;
-        if (field == STATE && (*at == 'Z' || *at == 'X')) {
-            return false;
-        }
+        process->zombie = process->zombie || (field == STATE && (*at == 'Z' || *at == 'X'));
         switch (field) {
         case PARENT:
             process->parent = (pid_t)value;
@@ -55,6 +54,18 @@ static bool parse(char *text, struct process *process)
     return field >= STARTED;
 }
 
+/* A zombie may be the first thread alone, which has ended before the others. */
+static bool has_no_threads(pid_t pid)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    bool none = pidfd == -1 || process_has_ended(pidfd, 0);
+
+    if (pidfd != -1) {
+        close(pidfd);
+    }
+    return none;
+}
+
 bool process_look(pid_t pid, struct process *process)
 {
     char path[40], text[2048];
@@ -74,8 +85,9 @@ bool process_look(pid_t pid, struct process *process)
     }
     text[got] = '\0';
     process->user = file.st_uid;
+    bool sound = parse(text, process);
     errno = ESRCH;
-    return parse(text, process);
+    return sound && !(process->zombie && has_no_threads(pid));
 }
 
 static ssize_t read_arguments(pid_t pid, char *text, size_t size)
@@ -121,6 +133,13 @@ uint64_t process_namespace(void)
 {
     struct stat file;
     return stat("/proc/self/ns/pid", &file) == 0 ? file.st_ino : 0;
+}
+
+bool process_is_misled(void)
+{
+    char self[24] = "";
+
+    return readlink("/proc/self", self, sizeof self - 1) > 0 && strtol(self, NULL, 10) != getpid();
 }
 
 bool process_has_ended(int pidfd, int grace)

@@ -13,6 +13,7 @@ struct process {
     pid_t pid;
     pid_t parent;
     uid_t user;       /* effective */
+    bool zombie;      /* its first thread has ended */
     uint64_t started; /* clock ticks since boot */
     uint64_t
         image[3];  /* where its code, stack and arguments lie: a copy that fork(2) has made has the same */
@@ -33,6 +34,9 @@ bool process_descends(pid_t pid, pid_t ancestor);
  * nothing any more. It gets `grace` milliseconds for that. poll(2).
  */
 bool process_has_ended(int pidfd, int grace);
+
+/* Whether /proc is there, but tells of other pids than ours: it was mounted in another pid namespace. */
+bool process_is_misled(void);
 
 /* The pid namespace we are in, as the inode number of /proc/self/ns/pid; 0 and errno if there is no /proc. */
 uint64_t process_namespace(void);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,6 +34,15 @@ static const struct {
 
 #define ATTEMPTS 8
 
+/* Whether the log is still in its place. It may have names elsewhere, as of a backup by links. */
+static bool is_there(const struct queue *queue, const struct stat *log)
+{
+    struct stat file;
+
+    return fstatat(queue->directory, QUEUE_LOG, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+           file.st_ino == log->st_ino && file.st_dev == log->st_dev;
+}
+
 uint64_t queue_size(struct queue *queue)
 {
     struct stat file;
@@ -40,7 +50,7 @@ uint64_t queue_size(struct queue *queue)
     if (fstat(queue->log, &file) == -1) {
         return 0;
     }
-    queue->gone = file.st_nlink == 0;
+    queue->gone = file.st_nlink == 0 || (queue->watched && !is_there(queue, &file));
     return (uint64_t)file.st_size;
 }
 
@@ -175,14 +185,20 @@ static int open_file(const struct queue *queue, const char *name, int flags)
     return descriptor_open(queue->directory, name, flags, S_IFREG);
 }
 
-static struct verdict open_log(struct queue *queue, const char *path)
+static struct verdict open_log(struct queue *queue, const struct identity *who)
 {
+    struct stat directory;
     int flags = queue->side == QUEUE_LOOK ? O_RDONLY : O_RDWR;
 
     queue->readable = true;
     queue->writable = queue->side != QUEUE_LOOK;
-    queue->directory =
-        descriptor_above_standard(open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+    queue->directory = descriptor_above_standard(
+        open(who->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+    /* Since it was found, somebody may have put another one in its place, which would have been refused. */
+    if (queue->directory != -1 && (fstat(queue->directory, &directory) == -1 ||
+                                   directory.st_dev != who->device || directory.st_ino != who->inode)) {
+        return verdict(STATUS_GONE, "removed or replaced, so it is no longer the mailbox it was");
+    }
     if (queue->directory != -1) {
         queue->log = open_file(queue, QUEUE_LOG, flags);
     }
@@ -332,12 +348,18 @@ bool queue_is_bell(const char *path, mode_t mode)
             has_file(path, length, QUEUE_LOG) && has_file(path, length, QUEUE_STATE));
 }
 
-struct verdict queue_open(struct queue *queue, const char *path, enum queue_side side)
+struct verdict queue_open(struct queue *queue, const struct identity *who, enum queue_side side)
 {
+    struct rlimit limit;
+
     wait_begin();
     queue->side = side;
     queue->directory = queue->log = queue->state = queue->ready.fd = queue->space.fd = -1;
-    struct verdict v = open_log(queue, path);
+    /* A part of `.state` is written whole or not at all, but a limit may lie in the middle of it. */
+    if (side != QUEUE_LOOK && getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < sizeof queue->ledger) {
+        return verdict_errno("cannot be used under such a limit on file sizes (ulimit -f)", EFBIG);
+    }
+    struct verdict v = open_log(queue, who);
     if (v.status == STATUS_DONE) {
         int flags = queue->side == QUEUE_LOOK ? O_RDONLY : O_RDWR;
         v = open_part(queue, &queue->state, QUEUE_STATE, flags, S_IFREG);

@@ -35,6 +35,7 @@
 #include "message.h"
 #include "record.h"
 #include "status.h"
+#include "watch.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -71,8 +72,9 @@ struct queue {
     bool writable; /* it may be written */
     bool checked;  /* the generations were compared */
     bool watched;
-    bool gone; /* the log had no name any more when we last looked */
-    bool late; /* the deadline has passed, and this is the last look */
+    bool gone;  /* the log had no name any more when we last looked */
+    bool late;  /* the deadline has passed, and this is the last look */
+    bool blind; /* store: behind the tail is something that we may not read */
     struct ledger ledger;
     struct bell ready;
     struct bell space;
@@ -138,10 +140,13 @@ bool queue_is_mailbox(const char *path);
 bool queue_is_bell(const char *path, mode_t mode);
 
 /*
- * Opens the mailbox `path`. The caller has set the options, the rest is zero. Status 3: no such mailbox, or
- * not one; 2: not permitted; 5: its files are damaged beyond repair.
+ * Opens the mailbox `who`, which mailbox_find() has found and not refused. The caller has set the options,
+ * the rest is zero. Status 3: no such mailbox, not one, or another one by now; 2: not permitted; 5: its files
+ * are damaged beyond repair.
  */
-struct verdict queue_open(struct queue *queue, const char *path, enum queue_side side);
+struct verdict queue_open(struct queue *queue, const struct identity *who, enum queue_side side);
+
+/* Closes and frees what it owns, and with that gives back every lock and lease. */
 void queue_close(struct queue *queue);
 
 /*
@@ -186,6 +191,7 @@ bool queue_holds(struct queue *queue, const struct place *place);
 /* Waits until there may be a message: status 0, look again. 1 with nonblock, 124, 3, or a signal. */
 struct verdict queue_wait(struct queue *queue);
 
+/* Counts, without waiting. Status 5: they are damaged. */
 struct verdict queue_count(struct queue *queue, struct queue_counts *counts);
 
 /*

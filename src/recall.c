@@ -1,7 +1,5 @@
 #include "recall.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -163,28 +161,6 @@ size_t recall_left(struct sender *sender, const struct batch *batch, size_t from
     return finding.left;
 }
 
-/*
- * Puts back bytes of others that had to be taken out, whatever their number: line by line, as far as they are
- * lines, so that those stay whole.
- */
-static void put_back(const struct sender *sender, const unsigned char *bytes, size_t length)
-{
-    for (size_t done = 0; done < length;) {
-        size_t rest = length - done;
-        size_t most = rest < PIPE_BUF ? rest : PIPE_BUF;
-        const unsigned char *newline = memrchr(bytes + done, '\n', most);
-        size_t part = most < rest && newline != NULL ? (size_t)(newline + 1 - bytes) - done : most;
-        if (write(sender->fd, bytes + done, part) == (ssize_t)part) {
-            done += part;
-        } else {
-            struct pollfd end = {.fd = sender->fd, .events = POLLOUT};
-            if (errno != EAGAIN || poll(&end, 1, 100) != 1) {
-                return; /* a raw writer has filled it again, and nobody reads */
-            }
-        }
-    }
-}
-
 enum withdrawal recall_piece(struct sender *sender, const unsigned char *bytes, size_t length, bool whole)
 {
     struct peek *peek = &sender->peek;
@@ -201,7 +177,7 @@ enum withdrawal recall_piece(struct sender *sender, const unsigned char *bytes, 
         return WITHDRAW_FAILED;
     }
     /* Ours follow when they may, in a form that they may have. */
-    put_back(sender, peek->bytes, before);
-    put_back(sender, ours + length, peek->length - before - length);
+    withdraw_put_back(sender, peek->bytes, before);
+    withdraw_put_back(sender, ours + length, peek->length - before - length);
     return WITHDRAWN;
 }

@@ -1,8 +1,8 @@
 /*
  * recall: finds what is left of a batch among what else is in the FIFO, and takes it back, and only it.
  *
- * What withdraw.h says of one message holds for each of them. Nothing here waits. The descriptors belong to
- * the sender.
+ * What withdraw.h says of one message holds for each of them; only recall_piece() waits, as there. The
+ * descriptors belong to the sender.
  */
 #ifndef FIFO_RECALL_H
 #define FIFO_RECALL_H

@@ -148,6 +148,9 @@ struct verdict receiver_sleep(struct receiver *receiver, size_t seen)
 
     if (!receiver->armed) {
         receiver->armed = wait_arm(receiver->fd) == 0;
+        if (!receiver->armed) {
+            return verdict_errno("cannot wait for it", errno);
+        }
         return verdict_done(); /* and look again: it may have come before we were armed */
     }
     if (receiver->nonblock) {

@@ -3,6 +3,7 @@
 #include "descriptor.h"
 #include "repair.h"
 #include "reply.h"
+#include "wait.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -159,10 +160,23 @@ static int demolish(const char *path, int directory)
     return result;
 }
 
+static struct verdict open_queue(struct queue *queue, const char *path, int directory)
+{
+    struct stat file;
+
+    if (fstat(directory, &file) == -1) {
+        return verdict_errno("cannot look at it", errno);
+    }
+    return queue_open(queue, &(struct identity){path, file.st_dev, file.st_ino}, QUEUE_RECEIVER);
+}
+
 struct verdict queue_remove(const char *path, bool force)
 {
     struct queue queue = {.until = deadline_in(PATIENCE)};
     bool opened = false;
+
+    wait_begin();
+    wait_mortal();
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (directory == -1) {
@@ -170,7 +184,7 @@ struct verdict queue_remove(const char *path, bool force)
     }
     struct verdict v = inspect(directory);
     if (v.status == STATUS_DONE) {
-        v = queue_open(&queue, path, QUEUE_RECEIVER);
+        v = open_queue(&queue, path, directory);
         opened = v.status == STATUS_DONE;
         if (v.status == STATUS_DONE) {
             v = close_down(&queue, force);

@@ -104,7 +104,7 @@ static struct verdict receive(const struct receiving *options, struct receiver *
     struct answer answer = answer_none(options->name);
 
     if (v.status == STATUS_DONE && !stays) {
-        answer_begin(&answer, options->mailbox, &message->back);
+        v = answer_begin(&answer, options->mailbox, &message->back);
     }
     if (v.status == STATUS_DONE) {
         if (options->command == NULL) {
@@ -127,6 +127,9 @@ static struct verdict receive(const struct receiving *options, struct receiver *
         /* First, so that a sender that sees its message gone has been told by whom. */
         answer_taken(&answer, options->command != NULL);
         struct verdict taken = receiver_take(receiver, handful->frames);
+        if (taken.status != STATUS_DONE) {
+            handful->count = handful->length = 0;
+        }
         v = v.status == STATUS_DONE ? taken : v;
         receiving_tell_lost(options, &answer);
     }

@@ -1,5 +1,7 @@
 #include "repair.h"
 
+#include "content.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,6 +17,9 @@ struct survey {
     uint64_t gaps;    /* pieces that are not records */
 };
 
+/* More than there ever can have been, but for those that somebody claims. */
+#define COUNT_MOST (RECORD_MOST - (UINT64_C(1) << 32))
+
 /* Whether the positions in `.state` can be, given each other. */
 static bool is_sane(const struct ledger *ledger)
 {
@@ -23,7 +28,7 @@ static bool is_sane(const struct ledger *ledger)
 
     return taken->generation == stored->generation && taken->head >= LOG_START &&
            taken->head <= taken->fresh && taken->fresh <= stored->tail && taken->punched <= taken->head &&
-           taken->count <= stored->count && stored->count <= RECORD_MOST &&
+           taken->count <= stored->count && stored->count <= COUNT_MOST &&
            (taken->head | taken->fresh | stored->tail) % RECORD_ALIGN == 0;
 }
 
@@ -76,6 +81,28 @@ static uint64_t settle_run(struct queue *queue, uint64_t at, const struct record
     return end;
 }
 
+/*
+ * Looks for the next record, as window_search() does. Behind what was acknowledged, a header that is in order
+ * may be that of a record whose sender was killed before all of it was there, and its length cover what
+ * others have stored behind it since. Those that are done may have given back their content.
+ */
+static uint64_t search(struct queue *queue, uint64_t at, uint64_t limit, uint64_t acknowledged,
+                       struct record *record, bool *garbage)
+{
+    bool torn = false;
+
+    for (;;) {
+        uint64_t found = window_search(&queue->window, at, limit, record, garbage);
+        *garbage |= torn;
+        if (found == limit || found < acknowledged || record->state == RECORD_DONE ||
+            content_read(queue, found, record, 0) != NULL || errno != EBADMSG) {
+            return found;
+        }
+        torn = true;
+        at = found + RECORD_ALIGN;
+    }
+}
+
 static struct survey look_through(struct queue *queue, uint64_t from, uint64_t fresh, uint64_t acknowledged)
 {
     struct survey survey = {.head = 0, .fresh = 0, .end = from};
@@ -85,7 +112,7 @@ static struct survey look_through(struct queue *queue, uint64_t from, uint64_t f
 
     window_forget(&queue->window);
     for (uint64_t at = from; at < limit;) {
-        uint64_t found = window_search(&queue->window, at, limit, &record, &garbage);
+        uint64_t found = search(queue, at, limit, acknowledged, &record, &garbage);
         if (at < acknowledged && (garbage || found > at)) {
             survey.regions += garbage ? 1 : 0;
             survey.gaps++;
@@ -202,8 +229,8 @@ static struct verdict rewrite(struct queue *queue, const struct survey *survey, 
     }
     ledger->stored.generation = ledger->taken.generation = generation;
     ledger->stored.tail = end;
-    if (ledger->stored.count < survey->last || ledger->stored.count > RECORD_MOST) {
-        ledger->stored.count = survey->last;
+    if (ledger->stored.count < survey->last || ledger->stored.count > COUNT_MOST) {
+        ledger->stored.count = survey->last <= COUNT_MOST ? survey->last : 0;
     }
     if (ledger->stored.count < survey->waiting) {
         ledger->stored.count = survey->waiting; /* somebody numbers them as he likes */
@@ -217,8 +244,13 @@ static struct verdict rewrite(struct queue *queue, const struct survey *survey, 
     if (ledger->synced.count > ledger->stored.count) {
         ledger->synced.count = 0;
     }
-    return ledger_write(queue->state, ledger, LEDGER_ALL) ? verdict_done()
-                                                          : verdict_errno("cannot repair it", errno);
+    if (!ledger_write(queue->state, ledger, LEDGER_ALL)) {
+        return verdict_errno("cannot repair it", errno);
+    }
+    /* There may be more messages than were counted, or fewer. */
+    bell_ring(&queue->ready);
+    bell_ring(&queue->space);
+    return verdict_done();
 }
 
 struct verdict repair_locked(struct queue *queue, bool deep)

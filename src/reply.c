@@ -150,11 +150,11 @@ int reply_look(const char *path, struct stat *file)
     return result;
 }
 
-int reply_open(const char *path)
+int reply_open(const char *path, int flags)
 {
     struct stat file, around;
     int directory = open_around(path);
-    int fd = directory == -1 ? -1 : descriptor_open(directory, strrchr(path, '/') + 1, O_WRONLY, S_IFIFO);
+    int fd = directory == -1 ? -1 : descriptor_open(directory, strrchr(path, '/') + 1, flags, S_IFIFO);
     int error = errno;
 
     if (fd != -1 && (fstat(fd, &file) == -1 || fstat(directory, &around) == -1 || !is_own(&file, &around))) {

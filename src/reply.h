@@ -65,11 +65,11 @@ char *reply_fifo(const char *directory, const struct return_address *back);
 int reply_look(const char *path, struct stat *file);
 
 /*
- * Opens the write end of a reply FIFO. -1 and errno: ENXIO or ENOENT if nobody waits there any more, EPERM or
- * ELOOP if it is not what it should be: a FIFO with one name, of the same owner as its directory. openat(2),
- * O_NOFOLLOW.
+ * Opens a reply FIFO with the access mode `flags`. -1 and errno: ENXIO, of a write end, or ENOENT if nobody
+ * waits there any more, EPERM, ELOOP or EINVAL if it is not what it should be: a FIFO with one name, of the
+ * same owner as its directory. openat(2), O_NOFOLLOW.
  */
-int reply_open(const char *path);
+int reply_open(const char *path, int flags);
 
 /* Writes a notice, in one write(2) that does not wait. False and errno. */
 bool reply_put_notice(int fd, const struct notice *notice);

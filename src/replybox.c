@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,11 @@ static int make_fifo(struct replybox *box)
         return -1;
     }
     char *path = reply_fifo(box->directory, &box->address);
+    if (path != NULL && strlen(path) >= PATH_MAX) {
+        free(path);
+        errno = ENAMETOOLONG; /* to whoever replies with something else than our commands */
+        return -1;
+    }
     mode_t mask = umask(0);
     int made = path == NULL ? -1 : mkfifoat(box->lock, last_part(path), S_ISVTX | 0622);
     int error = errno;

@@ -57,6 +57,7 @@ struct verdict request_begin(struct request *request, const char *mailbox)
         .nonblock = true,
         .notices = true,
         .max_size = SIZE_MAX / 2,
+        .watched = true, /* it is the mailbox that a process has its one watch for */
         .peek = request->replies.peek,
     };
     struct verdict v = replybox_renew(&request->box, mailbox, request->wants);
@@ -94,7 +95,10 @@ static void take(struct request *request)
             continue;
         }
         if (v.status != STATUS_DONE) {
-            request->trouble = v.status == STATUS_ERROR ? v : request->trouble;
+            if (v.status == STATUS_ERROR) {
+                request->trouble =
+                    verdict(STATUS_UNCERTAIN, "it was taken, but what came as a reply cannot be read");
+            }
             return;
         }
         struct notice notice;

@@ -44,7 +44,8 @@ struct verdict sender_open(struct sender *sender, const char *path)
     if (sender->nonblock) {
         v = mailbox_open(&sender->box, O_WRONLY, &probe);
         if (v.error == ENXIO) {
-            return verdict(STATUS_NOT_NOW, "no receiver is there");
+            return sender->box.anonymous ? verdict(STATUS_GONE, "its reader has gone")
+                                         : verdict(STATUS_NOT_NOW, "no receiver is there");
         }
         if (v.status != STATUS_DONE) {
             return v;
@@ -78,11 +79,12 @@ bool sender_is_gone(struct sender *sender)
     return watch_gone(&sender->box.id);
 }
 
-void sender_arm(struct sender *sender)
+bool sender_arm(struct sender *sender)
 {
     if (!sender->armed) {
         sender->armed = wait_arm(sender->fd) == 0;
     }
+    return sender->armed;
 }
 
 void sender_give_hand(struct sender *sender)
@@ -207,4 +209,11 @@ bool sender_take_hand(struct sender *sender, int flags)
         sender->hand = link_wait(sender->fd, LINK_SENDER, LINK_HAND, soon, flags) == WAKE_DONE;
     }
     return sender->hand;
+}
+
+void sender_close(struct sender *sender)
+{
+    close(sender->fd); /* and with it, all the locks */
+    peek_drop(&sender->peek);
+    stage_drop(&sender->stage);
 }

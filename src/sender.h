@@ -3,9 +3,9 @@
  *
  * What is then sent is the business of deliver.h (messages) and stream.h (bytes).
  *
- * struct sender owns its descriptors until the process ends. Everything that blocks ends at the deadline,
- * when the mailbox loses its name, or by a signal that asks us to end (verdict.status is then
- * STATUS_SIGNAL plus its number).
+ * struct sender owns its descriptors until sender_close(), or until the process ends. Everything that blocks
+ * ends at the deadline, when the mailbox loses its name, or by a signal that asks us to end (verdict.status
+ * is then STATUS_SIGNAL plus its number).
  */
 #ifndef FIFO_SENDER_H
 #define FIFO_SENDER_H
@@ -50,6 +50,7 @@ struct sender {
     enum wake (*rest)(void *context, deadline until); /* how to wait meanwhile; NULL: by wait_event() */
     void *attending;
     struct frame frame; /* our message, or the last one, as it stands in the FIFO */
+    bool hideable;      /* what stands before it would run into it, if its beginning were gone */
     size_t unit;        /* -s: the size of every message in the FIFO, otherwise 0 */
     struct peek peek;
 };
@@ -80,10 +81,14 @@ bool sender_is_gone(struct sender *sender);
 bool sender_take_hand(struct sender *sender, int flags);
 void sender_give_hand(struct sender *sender);
 
-/* Has SIGIO raised for what happens to the FIFO, see wait.h. */
-void sender_arm(struct sender *sender);
+/* Has SIGIO raised for what happens to the FIFO, see wait.h. False and errno of fcntl(2): nothing would ever
+ * wake us. */
+bool sender_arm(struct sender *sender);
 
 /* Lets the next sender in, unless we are exclusive. */
 void sender_release(struct sender *sender);
+
+/* Gives back the locks, the descriptors and the memory. Nothing of ours may be in the FIFO. */
+void sender_close(struct sender *sender);
 
 #endif

@@ -15,14 +15,21 @@ void stage_prepare(struct stage *stage, int fd)
     }
 }
 
-/* Makes the private pipe, or empties it. */
-static bool is_empty(struct stage *stage)
+void stage_drop(struct stage *stage)
 {
-    if (stage->batch != NULL) {
+    if (stage->pipe[1] != 0) {
         close(stage->pipe[0]);
         close(stage->pipe[1]);
         stage->pipe[1] = 0;
-        stage->batch = NULL;
+    }
+    stage->batch = NULL;
+}
+
+/* Makes the private pipe, or empties it. False: there is none to be had. */
+static bool make_empty(struct stage *stage)
+{
+    if (stage->batch != NULL) {
+        stage_drop(stage);
     }
     if (stage->pipe[1] == 0) {
         if (pipe2(stage->pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
@@ -38,7 +45,7 @@ bool stage_fill(struct stage *stage, const struct batch *batch, size_t from, siz
 {
     size_t start = batch_start(batch, from);
 
-    if (!is_empty(stage)) {
+    if (!make_empty(stage)) {
         return false;
     }
     while (to > from && batch->ends[to - 1] - start > stage->most) {
@@ -53,7 +60,7 @@ bool stage_fill(struct stage *stage, const struct batch *batch, size_t from, siz
     /* Who has many pipes gets small ones: then it is not whole, and never to be launched. */
     if (written > 0 && (size_t)written < length) {
         stage->most = (size_t)written;
-        is_empty(stage);
+        stage_drop(stage);
     }
     return stage->batch != NULL;
 }

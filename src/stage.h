@@ -12,7 +12,7 @@
  * other half, in between. Should that ever be, the caller is told, and takes it out again (recall_piece() in
  * recall.h) before a receiver may look.
  *
- * struct stage owns the private pipe until the process ends. Nothing here blocks.
+ * struct stage owns the private pipe until stage_drop(), or the end of the process. Nothing here blocks.
  */
 #ifndef FIFO_STAGE_H
 #define FIFO_STAGE_H
@@ -53,5 +53,8 @@ static inline bool stage_has(const struct stage *stage, const struct batch *batc
  * the bytes that are there now: all that were staged, 0 with errno of splice(2), or in between (see above).
  */
 size_t stage_launch(struct stage *stage, int fd);
+
+/* Gives back the private pipe. */
+void stage_drop(struct stage *stage);
 
 #endif

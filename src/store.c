@@ -25,6 +25,7 @@ static struct verdict prepare(struct queue *queue, uint64_t *tail)
     uint64_t size = queue_size(queue);
 
     *tail = ledger->stored.tail;
+    queue->blind = false;
     if (queue->gone) {
         queue_unlock(queue, QUEUE_APPEND);
         return verdict(STATUS_GONE, "removed");
@@ -44,10 +45,13 @@ static struct verdict prepare(struct queue *queue, uint64_t *tail)
     }
     /*
      * Who may not read the log cannot tell what a killed sender left behind the tail. It may be whole, so it
-     * stays; who reads next will see. A log that was cut off gets another generation, which has the same
-     * effect, and what it had lost stays a hole: a run that is done may lead over it.
+     * stays, and what we store comes behind it; but it may be torn, with a header that claims what comes
+     * behind it, so that the tail stays where it is: who reads next looks at each of them. A log that was cut
+     * off gets another generation, which has the same effect, and what it had lost stays a hole: a run that
+     * is done may lead over it.
      */
     *tail = record_align(size < ledger->stored.tail ? ledger->stored.tail : size);
+    queue->blind = size > ledger->stored.tail;
     if (size < ledger->stored.tail) {
         ledger->stored.generation++;
     }
@@ -188,11 +192,12 @@ static struct verdict append(struct queue *queue, const struct queue_item *items
         size = append_some(queue, items, count, *at);
     }
     if (size > 0) {
-        stored->tail = *at + size;
+        uint64_t end = *at + size;
+        stored->tail = queue->blind ? stored->tail : end;
         stored->count += *count;
         if (ledger_write(queue->state, &queue->ledger, LEDGER_STORED)) {
             queue->last = (struct place){stored->generation, *at, stored->count}; /* if it was one */
-            *at = stored->tail;
+            *at = end;
             return verdict_done();
         }
     }
@@ -231,6 +236,11 @@ static struct verdict store_some(struct queue *queue, const struct queue_item *i
         v = repair(queue, false);
         return v.status == STATUS_DONE ? verdict(STATUS_DONE, "again") : v;
     }
+    if (queue->blind && places != NO_LIMIT) {
+        /* What a killed sender left may be messages that nobody has counted: a receiver is asked to. */
+        places = 0;
+        bell_ring(&queue->ready);
+    }
     if (places == 0) {
         v = verdict(STATUS_NOT_NOW, "full");
     }
@@ -255,16 +265,16 @@ static struct verdict make_durable(struct queue *queue)
 {
     const unsigned wanted = LEDGER_CONFIG | LEDGER_STORED | LEDGER_SYNCED;
     uint64_t ours = queue->ledger.stored.count;
-    const deadline until = queue->until;
-    const bool nonblock = queue->nonblock;
-
-    /* It is stored: to give up waiting would not undo that. */
-    queue->until = DEADLINE_NEVER;
-    queue->nonblock = false;
     struct verdict v = queue_lock(queue, QUEUE_SYNC);
-    queue->until = until;
-    queue->nonblock = nonblock;
 
+    /* What is stored is not taken back, whatever keeps us from waiting. */
+    if (v.status == STATUS_NOT_NOW || v.status == STATUS_TIMEOUT) {
+        return verdict(STATUS_UNCERTAIN,
+                       "stored, but perhaps not on disk yet: another sender waits for that");
+    }
+    if (v.status == STATUS_GONE) {
+        return verdict(STATUS_UNCERTAIN, "removed after it was stored: a receiver may have it");
+    }
     if (v.status != STATUS_DONE) {
         return v;
     }

@@ -8,6 +8,8 @@
 
 #define MAJOR_MEMORY 1 /* /dev/null, /dev/zero ... of mem(4) and null(4) */
 
+const char *const stream_removed = "removed in the middle";
+
 static const struct verdict same_end = {
     STATUS_ERROR, 0, "is standard input or output itself; the bytes would go round in circles"};
 

@@ -21,6 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The reason where a mailbox lost its name after the first byte. */
+extern const char *const stream_removed;
+
 struct stream {
     deadline until;
     bool nonblock;  /* -n */

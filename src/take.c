@@ -8,6 +8,9 @@
 
 #define ATTEMPTS 8
 
+static const char *const untaken =
+    "it has been dealt with, but cannot be taken: another process keeps a lock";
+
 /* What a look for messages comes to. */
 enum look { LOOK_FOUND, LOOK_NOTHING, LOOK_AGAIN, LOOK_DAMAGED, LOOK_FAILED };
 
@@ -289,18 +292,19 @@ struct verdict queue_take(struct queue *queue, size_t count)
     }
     uint64_t start = queue->start;
     uint64_t end = queue->ends[count - 1];
-    struct verdict v = queue_lock(queue, QUEUE_TAKE);
-    bool late = v.status == STATUS_NOT_NOW || v.status == STATUS_TIMEOUT;
+    struct verdict v = verdict_done();
 
-    /* What has been done has been done: that it is too late to wait is no reason to have it done again. */
-    if (late && !queue_lock_soon(queue, QUEUE_TAKE)) {
-        return verdict(STATUS_UNCERTAIN,
-                       "it has been dealt with, but cannot be taken: another process keeps a lock");
+    /* What has been done has been done: neither the deadline nor a signal is a reason to have it done again.
+     */
+    if (!queue_lock_soon(queue, QUEUE_TAKE)) {
+        v = queue_lock(queue, QUEUE_TAKE);
+        if (v.status == STATUS_NOT_NOW || v.status == STATUS_TIMEOUT) {
+            return verdict(STATUS_UNCERTAIN, untaken);
+        }
+        if (v.status != STATUS_DONE) {
+            return v;
+        }
     }
-    if (v.status != STATUS_DONE && !late) {
-        return v;
-    }
-    v = verdict_done();
     if (queue_load(queue, &v)) {
         if (!queue_has_place(queue, queue->generation, start, end) || end > queue->ledger.taken.fresh) {
             v = verdict(STATUS_REFUSED, "damaged while the message was in hand");
@@ -315,6 +319,9 @@ struct verdict queue_take(struct queue *queue, size_t count)
         }
     }
     queue_unlock(queue, QUEUE_TAKE);
+    if (v.status == STATUS_NOT_NOW || v.status == STATUS_TIMEOUT) {
+        v = verdict(STATUS_UNCERTAIN, untaken);
+    }
     if (v.status == STATUS_DONE && queue->ledger.config.capacity > 0) {
         bell_ring(&queue->space);
     }

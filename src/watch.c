@@ -1,5 +1,6 @@
 #include "watch.h"
 
+#include "descriptor.h"
 #include "process.h"
 #include "wait.h"
 
@@ -16,7 +17,7 @@
 
 static int watch_inode(const struct identity *who)
 {
-    int fd = inotify_init1(IN_CLOEXEC);
+    int fd = descriptor_above_standard(inotify_init1(IN_CLOEXEC));
 
     if (fd == -1) {
         return -1;
@@ -44,7 +45,7 @@ static int watch_parent(const struct identity *who)
     if (realpath(who->path, real) == NULL) {
         return -1;
     }
-    int fd = open(dirname(real), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = descriptor_above_standard(open(dirname(real), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (fd == -1) {
         return -1;
     }

@@ -94,9 +94,11 @@ static enum place find_ours(struct sender *sender, int fd, size_t *at)
     if (!sender->peek.all) {
         return PLACE_UNKNOWN;
     }
-    /* Behind a lie no step leads: it may be there all the same. */
-    bool hidden = tail == TAIL_LIE && memmem(sender->peek.bytes, sender->peek.length, sender->frame.bytes,
-                                             sender->frame.length) != NULL;
+    /* Behind a lie no step leads, nor behind a record of which a raw reader has taken the beginning: it may
+     * be there all the same. */
+    bool hidden =
+        (tail == TAIL_LIE || sender->hideable) &&
+        memmem(sender->peek.bytes, sender->peek.length, sender->frame.bytes, sender->frame.length) != NULL;
     return hidden ? PLACE_UNKNOWN : PLACE_NONE;
 }
 
@@ -211,6 +213,24 @@ enum withdrawal withdraw(struct sender *sender, struct outgoing *message)
     return result;
 }
 
+void withdraw_put_back(const struct sender *sender, const unsigned char *bytes, size_t length)
+{
+    for (size_t done = 0; done < length;) {
+        size_t rest = length - done;
+        size_t most = rest < PIPE_BUF ? rest : PIPE_BUF;
+        const unsigned char *newline = memrchr(bytes + done, '\n', most);
+        size_t part = most < rest && newline != NULL ? (size_t)(newline + 1 - bytes) - done : most;
+        if (write(sender->fd, bytes + done, part) == (ssize_t)part) {
+            done += part;
+        } else {
+            struct pollfd end = {.fd = sender->fd, .events = POLLOUT};
+            if (errno != EAGAIN || poll(&end, 1, 100) != 1) {
+                return; /* a raw writer has filled it again, and nobody reads */
+            }
+        }
+    }
+}
+
 bool withdraw_if_glued(struct sender *sender)
 {
     const struct frame *frame = &sender->frame;
@@ -231,6 +251,6 @@ bool withdraw_if_glued(struct sender *sender)
         return false;
     }
     /* What stood before goes back first. The message follows when it may, in a form that it may have. */
-    (void)!write(sender->fd, bytes, before);
+    withdraw_put_back(sender, bytes, before);
     return true;
 }

@@ -75,10 +75,14 @@ static struct verdict bury(const struct receiving *options, struct queue *queue,
                            const struct queue_message *message)
 {
     struct queue dead = {.until = options->common.until, .nonblock = options->common.nonblock};
+    struct mailbox box;
     const struct queue_item item = {.content = message->content, .length = message->length};
     size_t stored = 0;
-    struct verdict v = queue_open(&dead, options->dead, QUEUE_SENDER);
+    struct verdict v = mailbox_find(options->dead, &box);
 
+    if (v.status == STATUS_DONE) {
+        v = queue_open(&dead, &box.id, QUEUE_SENDER);
+    }
     if (v.status == STATUS_DONE) {
         v = queue_store(&dead, &item, 1, &stored);
         queue_close(&dead);
@@ -88,6 +92,11 @@ static struct verdict bury(const struct receiving *options, struct queue *queue,
         return verdict(v.status, NULL);
     }
     return queue_take(queue, 1);
+}
+
+static bool is_spent(const struct receiving *options, uint32_t failed)
+{
+    return options->max_tries > 0 && failed >= options->max_tries;
 }
 
 /*
@@ -100,7 +109,7 @@ static struct verdict give_up(const struct receiving *options, struct queue *que
     char detail[60];
 
     *moved = false;
-    if (options->max_tries == 0 || failed < options->max_tries) {
+    if (!is_spent(options, failed)) {
         return verdict_done();
     }
     struct verdict v = bury(options, queue, message);
@@ -155,9 +164,13 @@ static struct verdict lease(const struct receiving *options, struct queue *queue
     do {
         v = queue_lease(queue, hand->messages, most, &hand->count);
         moved = false;
-        if (v.status == STATUS_DONE && options->max_tries > 0) {
-            /* Whoever tried it last was killed, or found no room for it there. */
-            v = give_up(options, queue, &hand->messages[0], hand->messages[0].tries - 1, &moved);
+        const struct queue_message *oldest = &hand->messages[0];
+        if (v.status == STATUS_DONE && is_spent(options, oldest->tries - 1)) {
+            /* Whoever tried it last was killed, or found no room for it there. Who waits for an answer is to
+             * see that somebody has it, and no more. */
+            (void)answer_begin(&hand->answer, options->mailbox, &oldest->back);
+            v = give_up(options, queue, oldest, oldest->tries - 1, &moved);
+            answer_end(&hand->answer);
         }
     } while (moved && v.status == STATUS_DONE);
     return v;
@@ -195,9 +208,11 @@ static struct verdict receive(struct receiving *options, struct queue *queue, si
     if (v.status == STATUS_DONE) {
         leave_addressed(hand);
         if (!options->keep) {
-            answer_begin(&hand->answer, options->mailbox, &hand->messages[0].back);
+            v = answer_begin(&hand->answer, options->mailbox, &hand->messages[0].back);
         }
-        v = options->command == NULL ? print(options, hand) : run_command(options, queue, hand);
+        if (v.status == STATUS_DONE) {
+            v = options->command == NULL ? print(options, hand) : run_command(options, queue, hand);
+        }
     }
     if (hand->done > 0) {
         tell(options, &hand->messages[0]);
@@ -205,6 +220,9 @@ static struct verdict receive(struct receiving *options, struct queue *queue, si
         if (taken.status == STATUS_DONE) {
             answer_taken(&hand->answer, options->command != NULL);
             receiving_tell_lost(options, &hand->answer);
+        }
+        if (taken.status != STATUS_DONE) {
+            hand->done = 0;
         }
         v = v.status == STATUS_DONE ? taken : v;
     }
@@ -216,6 +234,16 @@ static struct verdict receive(struct receiving *options, struct queue *queue, si
     return v;
 }
 
+/* Where there always is a message, nobody waits, and so nobody would hear that it is time to end. */
+static struct verdict still_wanted(const struct receiving *options, size_t received)
+{
+    if (received > 0 && deadline_passed(options->common.until)) {
+        return verdict(STATUS_TIMEOUT, "timed out");
+    }
+    return received > 0 && wait_pending() == WAKE_SIGNAL ? verdict(STATUS_SIGNAL + wait_signal(), NULL)
+                                                         : verdict_done();
+}
+
 static struct verdict receive_all(struct receiving *options, struct queue *queue, struct hand *hand)
 {
     /* -v speaks of each message. */
@@ -224,7 +252,11 @@ static struct verdict receive_all(struct receiving *options, struct queue *queue
 
     for (;;) {
         size_t left = options->follow ? BATCH : options->count - received;
-        struct verdict v = receive(options, queue, single ? 1 : left < BATCH ? left : BATCH, hand);
+        struct verdict v = still_wanted(options, received);
+        hand->done = 0;
+        if (v.status == STATUS_DONE) {
+            v = receive(options, queue, single ? 1 : left < BATCH ? left : BATCH, hand);
+        }
         received += hand->done;
         if (v.status == STATUS_DONE) {
             if ((!options->follow && received == options->count) || wait_signal() != 0) {
@@ -292,7 +324,7 @@ struct verdict worker(struct receiving *options, const struct mailbox *box)
     if (v.status != STATUS_DONE) {
         return v;
     }
-    v = queue_open(&queue, options->mailbox, options->peek ? QUEUE_LOOK : QUEUE_RECEIVER);
+    v = queue_open(&queue, &box->id, options->peek ? QUEUE_LOOK : QUEUE_RECEIVER);
     if (v.status == STATUS_DONE) {
         v = options->peek ? look(options, &queue, &hand) : receive_all(options, &queue, &hand);
     }

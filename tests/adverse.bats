@@ -219,3 +219,34 @@ load helper
     within fifo-recv box | cmp - content
     ended_with 0 sender
 }
+
+@test "who could not be woken does not wait" {
+    fifo-make box
+    run -2 on_stderr strace -o trace -e inject=fcntl:error=ENOMEM fifo-recv -t 5 box
+    assert_line --partial 'cannot wait for it'
+}
+
+@test "a long diagnostic for a standard error that is nearly full holds up nobody" {
+    mkfifo full
+    exec 8<>full
+    head -c 61440 /dev/zero >&8
+    milliseconds within fifo-recv -t 0.3 "$(printf '\001%.0s' {1..3000})" 2>&8 8>&- || assert_equal $? 3
+    between 0 20000 "$took"
+    exec 8>&-
+}
+
+@test "with standard input closed, nothing of ours becomes the stream" {
+    fifo-make box
+    start reader cat box
+    run -2 bash -c 'exec timeout -s KILL 60 fifo-send -R -t 20 box <&-'
+    one_line 'Bad file descriptor' "$output"
+    # One that waits for a reader opens something else before the mailbox.
+    fifo-make other
+    start late bash -c 'exec fifo-send -v -R -t 20 other <&-'
+    waits late
+    sleep 0.1
+    exec 7<>other
+    ended_with 2 late
+    [ "$(timeout 1 dd bs=1 count=1 iflag=nonblock status=none <&7 2>/dev/null | wc -c)" = 0 ]
+    exec 7>&-
+}

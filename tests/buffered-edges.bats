@@ -538,6 +538,66 @@ fifo-rm: 'fifo': removed"
     start keeper python3 -B "$ROOT/tests/buffered/keep.py" box
     wait_until test -e held
     refused 2 'another process is at work in it' fifo-rm box
+    refused 2 'another process is at work in it' fifo-make -p -b unbounded box
     run -0 within fifo-rm -f box
     refute [ -e box ]
+}
+
+@test "where there always is a message, a receiver keeps to its deadline, and hears signals" {
+    fifo-make -b unbounded box
+    start sender bash -c 'yes | fifo-send -l box'
+    ends_in_time 124 900 10000 fifo-recv -f -t 1 box
+    start receiver bash -c 'exec fifo-recv -f box >/dev/null'
+    wait_until test -s receiver.pid
+    sleep 0.1
+    kill "$(cat receiver.pid)"
+    ended_with 143 receiver
+    within fifo-rm -f box
+    status_of sender
+}
+
+@test "a mailbox that another user has put in the place of a removed one gets nothing" {
+    as_another_user
+    mkdir shared
+    chmod 1777 shared
+    fifo-make -b unbounded shared/box
+    fifo-make -b unbounded shared/dead
+    fifo-make -b unbounded jobs
+    STDIN=<(until [ -e go ]; do sleep 0.01; done; echo secret) start sender fifo-send shared/box
+    waits sender
+    fifo-rm shared/box
+    "${NOBODY[@]}" fifo-make -b unbounded -m 666 shared/box
+    : >go
+    ended_with 2 sender
+    one_line 'belongs to another user, in a sticky directory' "$(cat sender.err)"
+    refused 1 empty "${NOBODY[@]}" fifo-recv -n shared/box
+    # The same for dead letters.
+    fifo-send jobs letter
+    # shellcheck disable=SC2016
+    run -1 on_stderr fifo-recv --max-tries=1 --dead=shared/dead jobs \
+        sh -c 'fifo-rm shared/dead; "$@" fifo-make -b unbounded -m 666 shared/dead; exit 1' - "${NOBODY[@]}"
+    assert_line --partial "'shared/dead': belongs to another user"
+    refused 1 empty "${NOBODY[@]}" fifo-recv -n shared/dead
+    left_in jobs letter
+}
+
+@test "another name of the log, as a backup by links has, keeps nobody waiting after a removal" {
+    fifo-make -b 2 box
+    cp -al box backup
+    start receiver fifo-recv box
+    waits receiver
+    fifo-rm box
+    ended_with 3 receiver
+    fifo-send backup x
+    left_in backup x
+}
+
+@test "a signal ends fifo-rm in the middle of its names" {
+    for name in one two three; do
+        fifo-make -b unbounded "$name"
+    done
+    run -143 within strace -o trace -e inject=rmdir:signal=TERM:when=1 fifo-rm one two three
+    [ ! -e one ]
+    [ -e two ]
+    [ -e three ]
 }

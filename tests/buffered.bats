@@ -591,6 +591,36 @@ space"
     assert_line two
 }
 
+@test "what is stored behind a piece of a killed sender's message, by who may only write, is not lost with it" {
+    as_another_user
+    fifo-make -b unbounded -m u=rw,go=w box
+    head -c 3000000 /dev/zero | tr '\0' z >long
+    # Its header is there, and claims more than there is: it would be in order as soon as the log is long enough.
+    python3 -B "$ROOT/tests/buffered/torn.py" box 3000000
+    run -0 within "${NOBODY[@]}" fifo-send box one two three
+    "${NOBODY[@]}" fifo-send box <long
+    run -0 within "${NOBODY[@]}" fifo-send box five
+    run -1 --separate-stderr within fifo-recv -n -f box
+    assert_equal "${#output}" $((14 + 3000000 + 4))
+    assert_equal "${output:0:15}" "$(printf 'one\ntwo\nthree\nz')"
+    assert_equal "$(tail -c 5 <<<"$output")" five
+    one_line empty "$stderr"
+}
+
+@test "what a killed sender has stored and nobody has counted, takes up its place" {
+    as_another_user
+    fifo-make -b 1 -m u=rw,go=w box
+    run within strace -o trace -e inject=pwrite64:signal=KILL:when=1 fifo-send box killed
+    run -1 within "${NOBODY[@]}" fifo-send -n box more
+    run -2 on_stderr fifo-rm box
+    start waiter "${NOBODY[@]}" fifo-send box more
+    waits waiter
+    run -0 within fifo-recv box
+    assert_output killed
+    ended_with 0 waiter
+    holds more
+}
+
 @test "who may only read can look, and not take" {
     as_another_user
     fifo-make -b 2 -m u=rw,go=r box

@@ -215,3 +215,63 @@ END
 another link"
     one_line 'no such process' "$stderr"
 }
+
+@test "a stream between two processes ends with one of them, and that is said" {
+    meet bash 'fifo-recv -R --from=$other >got'
+    STDIN=<(printf abc; exec sleep 60) start sender fifo-send -R --self=$$ --to="$them"
+    wait_until test -s got
+    kill -KILL "$them"
+    ended_with 4 sender
+    grep -q "process $them': has ended in the middle" sender.err
+    start waiter sleep 60
+    pid=$(cat waiter.pid)
+    start receiver fifo-recv -R --self=$$ --from="$pid"
+    waits receiver
+    kill -KILL "$pid"
+    ended_with 3 receiver
+    grep -q "process $pid': has ended" receiver.err
+}
+
+@test "what lies in the directory and is no link stays there" {
+    mkdir -m 700 links
+    name="$(stat -Lc %i /proc/self/ns/pid):99999991.5-99999992.6"
+    echo precious >"links/$name"
+    refused 3 'no such process' fifo-send --to=99999993 x
+    assert_equal "$(cat "links/$name")" precious
+}
+
+@test "without /proc, or with that of another pid namespace, it is not said that a process has ended" {
+    [ "$(id -u)" = 0 ] || skip 'needs root'
+    start other sleep 60
+    run -2 within unshare -m --propagation unchanged bash -c \
+        'mount --make-private /proc && mount -t tmpfs none /proc && fifo-send -t 5 --to="$0" x' "$(cat other.pid)"
+    one_line 'cannot look at it in /proc' "$output"
+    run -2 within unshare -p --fork bash -c 'fifo-send -t 5 --to=2 x; exit' 
+    one_line '/proc is that of another pid namespace' "$output"
+}
+
+@test "a process goes on when its first thread has ended" {
+    start other python3 -c '
+import ctypes, subprocess, threading, time
+def work():
+    time.sleep(0.3)
+    open("self", "w").write(str(__import__("os").getpid()))
+    subprocess.run(["fifo-recv", "-t", "20", "--from='$$'"])
+threading.Thread(target=work).start()
+ctypes.CDLL(None).pthread_exit(None)'
+    wait_until test -s self
+    grep -q '^State:.Z' "/proc/$(cat self)/status"
+    run -0 within fifo-send -t 20 --self=$$ --to="$(cat self)" hello
+    wait_until grep -q hello other.out
+}
+
+@test "the runtime directory of another user is none" {
+    [ "$(id -u)" = 0 ] || skip 'needs root'
+    unset FIFO_DIR
+    start other sleep 60
+    mkdir -m 700 runtime
+    chown 65534 runtime
+    XDG_RUNTIME_DIR=$PWD/runtime refused 1 'no receiver' fifo-send -n --to="$(cat other.pid)" x
+    [ ! -e runtime/fifo ]
+    rmdir "/tmp/fifo-$(id -u)" 2>/dev/null || true
+}

@@ -234,3 +234,77 @@ pwrite64"
     between 1 11 "$(grep -c fdatasync <<<"$output")"
     assert_equal "$(within fifo-recv -q -n -f box | sort -n | tr '\n' ' ')" "0 1 2 3 4 5 6 7 8 9 10 11 "
 }
+
+@test "--sync: neither -t nor -n waits longer for the disk, and what is stored is not said to be undone" {
+    fifo-make -b unbounded --sync box
+    start slow strace -o trace -e inject=fdatasync:delay_enter=30000000 fifo-send box one
+    wait_until grep -q fdatasync trace
+    ends_in_time 4 250 10000 fifo-send -t 0.3 box two
+    one_line 'stored, but perhaps not on disk yet' "$output"
+    ends_in_time 4 0 10000 fifo-send -n box three
+    start late fifo-send box four
+    waits late
+    run -0 within fifo-recv -c 4 box
+    assert_output "$(printf '%s\n' one two three four)"
+    fifo-rm -f box
+    ended_with 4 late
+    one_line 'removed after it was stored: a receiver may have it' "$(cat late.err)"
+}
+
+@test "a take that is marked, and cannot be counted, is one" {
+    fifo-make -b unbounded box
+    fifo-send box one two
+    start first fifo-recv box sh -c ': >begun; while [ ! -e go ]; do sleep 0.01; done; exit 1'
+    wait_until test -e begun
+    # Leased, announced, marked, counted.
+    run -0 within strace -o trace -e inject=pwrite64:error=EIO:when=4 fifo-recv box
+    grep -q INJECTED trace
+    assert_output two
+    : >go
+    ended_with 1 first
+    stored one
+}
+
+@test "what could not be taken is not said to have been received" {
+    fifo-make -b unbounded box
+    fifo-send box one
+    run -2 on_stderr strace -o trace -e inject=pwrite64:error=EIO:when=2+ fifo-recv -v -c 2 box
+    assert_line --partial '0 received before'
+    stored one
+}
+
+@test "a limit on file sizes that would cut the ledger in two is status 2, and nothing changes" {
+    fifo-make -b unbounded box
+    fifo-send box one two three
+    fifo-recv box >/dev/null
+    refused 2 'limit on file sizes' prlimit --fsize=200 fifo-recv box
+    refused 2 'limit on file sizes' prlimit --fsize=200 fifo-send box four
+    stored two three
+}
+
+@test "a sender that finds out that there is room wakes who waits for some" {
+    fifo-make -b 4 box
+    fifo-send box a b c d
+    start waiter fifo-send box more
+    waits waiter
+    truncate -s 200 box/queue
+    run -0 within fifo-send -n box other
+    ended_with 0 waiter
+    within fifo-rm -f box
+}
+
+@test "a count that is as high as any can be is not believed" {
+    fifo-make -b unbounded box
+    fifo-send box one
+    python3 -B - box "$ROOT/tests/buffered" <<'END'
+import os, struct, sys
+sys.path.insert(0, sys.argv[2])
+from xxh3 import xxh3
+state = os.open(sys.argv[1] + "/.state", os.O_RDWR)
+data = os.pread(state, 272, 0)
+stored = data[64:72] + struct.pack("=Q", 1 << 62) + data[80:88]
+os.pwrite(state, stored + struct.pack("=Q", xxh3(stored, struct.unpack_from("=Q", data, 24)[0] + 2 & (1 << 64) - 1)), 64)
+END
+    run -0 within fifo-send box two
+    stored one two
+}

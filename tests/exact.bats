@@ -264,3 +264,9 @@ arrives() {
     run -0 cat sender.err
     assert_output --partial '2 taken before the one that failed'
 }
+
+@test "process substitution: what is read between two looks was taken" {
+    run -0 within bash -c 'strace -o trace -e trace=poll -e inject=poll:delay_enter=600000 \
+        fifo-send >(sleep 0.3; head -n1 >got) hello; status=$?; wait $!; exit $status'
+    assert_equal "$(cat got)" hello
+}

@@ -293,3 +293,32 @@ load helper
     rm drop
     ended_with 3 sender
 }
+
+@test "a message behind a record of which a raw reader has taken the beginning is not said to be taken" {
+    fifo-make box
+    exec 7<>box
+    start first fifo-send -N box abc 7>&-
+    within fifo-recv --peek box >/dev/null
+    kill -KILL "$(cat first.pid)"
+    ended_with 137 first
+    start second fifo-send box hello 7>&-
+    waits second
+    head -c 5 <&7 >/dev/null
+    sleep 0.2
+    [ ! -s second.status ]
+    cat <&7 >rest &
+    wait_until grep -q hello rest
+    ended_with 0 second
+    kill $!
+    exec 7>&-
+}
+
+@test "the name of the mailbox is opened once, and never for anything that takes its place" {
+    fifo-make box
+    exec 7<>box
+    printf abc >&7
+    start receiver strace -o trace -e trace=openat fifo-recv -t 0.5 box
+    status_of receiver
+    assert_equal "$(grep -c '"box"' trace)" 1
+    exec 7>&-
+}

@@ -115,6 +115,16 @@ milliseconds() {
     return $status
 }
 
+# ends_in_time STATUS LOW HIGH COMMAND...: it ends with STATUS, after so many milliseconds. What it says is in `output`.
+ends_in_time() {
+    local want=$1 low=$2 high=$3 got=0
+    shift 3
+    milliseconds on_stderr "$@" >said || got=$?
+    output=$(<said)
+    assert_equal "$got" "$want"
+    between "$low" "$high" "$took"
+}
+
 # between LOW HIGH VALUE
 between() {
     if (($3 < $1 || $3 > $2)); then

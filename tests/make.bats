@@ -359,3 +359,7 @@ END
     done
     nothing_here
 }
+
+@test "-T says which directory it cannot use" {
+    TMPDIR=$PWD/missing refused 2 "missing': No such file or directory" fifo-make -T
+}

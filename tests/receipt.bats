@@ -143,3 +143,31 @@ two"
         ended_with 3 first
     done
 }
+
+@test "a message that is moved to the dead letters is no longer waited for" {
+    fifo-make -b unbounded jobs
+    fifo-make -b unbounded dead
+    start sender fifo-send --receipt jobs x
+    start killed fifo-recv jobs sleep 60
+    wait_until pgrep -P "$(cat killed.pid)" -x sleep
+    kill -KILL "$(cat killed.pid)"
+    ended_with 137 killed
+    run -1 on_stderr fifo-recv -n --max-tries=1 --dead=dead jobs true
+    ended_with 0 sender
+    assert_regex "$(cat sender.out)" '^- - - [0-9.]+$'
+    left_in dead x
+}
+
+@test "a receiver that has no descriptor left for a receipt leaves the message" {
+    fifo-make -b unbounded jobs
+    start sender fifo-send --receipt jobs x
+    within fifo-recv --peek jobs >/dev/null
+    for n in 7 8 9 10 11 12; do
+        run within bash -c 'ulimit -n "$1" && exec fifo-recv -n jobs' - "$n"
+        [ "$status" != 0 ] || break
+        assert_output --partial 'Too many open files'
+    done
+    ended_with 0 sender
+    refute_output --partial '- - -'
+    assert_regex "$(cat sender.out)" '^[0-9]+ [0-9]+ [^ ]+ [0-9.]+$'
+}

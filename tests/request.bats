@@ -717,3 +717,111 @@ request() {
     refused 3 'no such mailbox' fifo-send -r missing x
     nothing_left
 }
+
+@test "who shares a standard output that is full with others keeps to the deadline, and hears signals" {
+    fifo-make box
+    mkfifo out
+    exec 9<>out
+    head -c 61440 /dev/zero >&9
+    # Between the look whether there is room and the write, somebody else takes it.
+    for how in -t2 -t60; do
+        start server fifo-recv box head -c 3500 /dev/zero
+        start asker bash -c 'exec strace -o trace -e trace=poll -e inject=poll:delay_exit=700000 fifo-send -r "$0" box x >&9' \
+            "$how"
+        wait_until grep -q 'poll.*POLLOUT.*= 1' trace
+        head -c 4096 /dev/zero >&9
+        [ "$how" = -t2 ] || { sleep 1 && kill "$(pgrep -P "$(cat asker.pid)")"; }
+        got=$(status_of asker)
+        [ "$how $got" = "-t2 4" ] || [ "$how $got" = "-t60 143" ]
+        nothing_left
+        head -c 4096 <&9 >/dev/null
+        status_of server
+    done
+    exec 9>&-
+}
+
+@test "a name that becomes a link while it is looked at is not followed" {
+    local directory=.box.00112233445566ab file=8899aabbccddeeff
+    fifo-make box
+    fifo-make elsewhere
+    mkdir "$directory"
+    mkfifo "$directory/$file"
+    chmod 1622 "$directory/$file"
+    exec 8<>"$directory/$file"
+    exec 7<>elsewhere
+    # After fstatat(2) has seen the FIFO.
+    start sender strace -o trace -e trace=newfstatat,openat -e inject=newfstatat:delay_exit=700000 \
+        fifo-send -t 20 "$PWD/$directory/$file" x
+    wait_until grep -q "$file" trace
+    mv "$directory/$file" "$directory/moved"
+    ln -s ../elsewhere "$directory/$file"
+    ended_with 3 sender
+    run -1 grep -E "openat\(.*$file.*= [0-9]" trace
+    exec 7>&- 8>&-
+}
+
+@test "a receiver that has no descriptor left for a reply leaves the request" {
+    local n
+    fifo-make -b unbounded store
+    for n in 8 9 10 11 12 13 14 16 20 32; do
+        start asker fifo-send -r -t 20 store x
+        within fifo-recv --peek store >/dev/null
+        run on_stderr bash -c 'ulimit -n "$1" && exec fifo-recv -n store echo reply' - "$n"
+        if [ "$status" = 0 ]; then
+            ended_with 0 asker
+            assert_equal "$(cat asker.out)" reply
+            assert_equal "$(cat stdout)" ''
+        else
+            assert_output --partial 'Too many open files'
+            kill "$(cat asker.pid)" || true # it may have seen that one come and go
+            status_of asker
+        fi
+    done
+    [ "$status" = 0 ]
+    nothing_left
+}
+
+@test "a late server with -n is told that nobody waits" {
+    fifo-make box
+    start asker fifo-send -r box x
+    # shellcheck disable=SC2016
+    run -0 within fifo-recv box sh -c 'echo "$FIFO_REPLY" >asked'
+    kill -KILL "$(cat asker.pid)"
+    ended_with 137 asker
+    refused 3 'its reader has gone|nobody waits' fifo-send -n "$(cat asked)" late
+    start sweeper fifo-send -r -t 10ms box y
+    ended_with 124 sweeper
+    nothing_left
+}
+
+@test "where an answer cannot be printed, nothing is sent" {
+    fifo-make -b unbounded store
+    for how in -r --receipt; do
+        run -2 bash -c 'exec timeout -s KILL 60 fifo-send "$0" store x 2>&1 >&-' "$how"
+        one_line 'nothing is sent: Bad file descriptor' "$output"
+    done
+    refused 1 empty fifo-recv -n store
+}
+
+@test "a reply that nobody can read is 4, for the request was taken" {
+    fifo-make box
+    # shellcheck disable=SC2016
+    start server fifo-recv box sh -c 'printf "\377fm\2R\0\20\0\023\0\0\0\0\0\0\0hi\n" >"$FIFO_REPLY"; sleep 0.2'
+    run -4 on_stderr fifo-send -r -t 20 box x
+    one_line 'taken, but what came as a reply cannot be read' "$output"
+    status_of server
+    nothing_left
+}
+
+@test "a removal while a reply comes in parts is noticed" {
+    fifo-make box
+    # shellcheck disable=SC2016
+    start server fifo-recv box sh -c 'fifo-send "$FIFO_REPLY" a b c; : >begun; sleep 60'
+    start asker strace -o trace -e inject=rt_sigtimedwait:delay_enter=700000:when=1 fifo-send -r -t 50 box x
+    wait_until test -e begun
+    sleep 1
+    rm box
+    milliseconds status_of asker
+    between 0 20000 "$took"
+    ended_with 4 asker
+}

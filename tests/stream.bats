@@ -603,7 +603,7 @@ export -f with_socket unread_socket unread_terminal
     done
 }
 
-@test "removal ends a receiver with 3, before a stream and in the middle" {
+@test "removal ends a receiver, with 3 before a stream and 4 in the middle" {
     for options in -R -fR; do
         fifo-make box
         start receiver fifo-recv "$options" box
@@ -618,8 +618,8 @@ export -f with_socket unread_socket unread_terminal
         wait_until grep -q abc receiver.out
         waits receiver
         rm box
-        ended_with 3 receiver
-        one_line "removed while waiting; 3 bytes received" "$(cat receiver.err)"
+        ended_with 4 receiver
+        one_line "removed in the middle; 3 bytes received" "$(cat receiver.err)"
         exec 8>&-
     done
     run -3 --separate-stderr within fifo-send -R box </dev/null

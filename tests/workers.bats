@@ -311,3 +311,35 @@ fifo-recv: 'jobs': COMMAND failed; the message stays in the mailbox"
         sort -n -c "worker$n.out"
     done
 }
+
+@test "how COMMAND has ended is known, or the message stays" {
+    fifo-send jobs one
+    run -2 on_stderr strace -o trace -e inject=wait4:error=ECHILD fifo-recv jobs true
+    assert_output --partial 'cannot wait for COMMAND'
+    run -0 within fifo-recv --peek jobs
+    assert_output one
+}
+
+@test "the deadline holds while COMMAND is being started, too" {
+    fifo-send jobs one
+    start tracer strace -f -o trace -e trace=execve -e inject=execve:delay_enter=60000000:when=2 \
+        sh -c 'fifo-recv -t 0.3 jobs true; echo $? >ended'
+    milliseconds wait_until test -s ended
+    between 250 30000 "$took"
+    assert_equal "$(cat ended)" 124
+    run -0 within fifo-recv --peek jobs
+    assert_output one
+}
+
+@test "a lock that is not to be had after COMMAND has succeeded is 4, whichever it is" {
+    fifo-send jobs one two
+    start first fifo-recv -t 3 jobs sh -c ': >begun; until [ -e go ]; do sleep 0.01; done'
+    wait_until test -e begun
+    # Announced, and not marked: whoever comes next has to repair that, for which it needs what a sender has.
+    run -137 within strace -o trace -e inject=pwrite64:signal=KILL:when=3 fifo-recv jobs
+    start sender strace -o trace2 -e inject=pwrite64:signal=STOP:when=1 fifo-send jobs three
+    wait_until grep -q 'stopped by SIGSTOP' trace2
+    : >go
+    ended_with 4 first
+    one_line 'dealt with, but cannot be taken' "$(cat first.err)"
+}
