@@ -55,6 +55,7 @@ struct verdict answer_run(struct answer *answer, struct command *command, const 
 /* The message is being taken, or was. `replied`: by a COMMAND, so that a reply has been sent or may be. */
 void answer_taken(struct answer *answer, bool replied);
 
+/* Closes and frees what there is. Who asked sees that nobody has the message in hand any more. */
 void answer_end(struct answer *answer);
 
 #endif

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool has_buffers(struct batch *batch)
+static bool make_buffers(struct batch *batch)
 {
     if (batch->bytes == NULL) {
         batch->bytes = malloc(BATCH_BYTES);
@@ -20,7 +20,7 @@ bool batch_add(struct batch *batch, const struct outgoing *message)
     static pid_t self;
 
     if (message->content == NULL || message->back != NULL || message->length > PIPE_BUF ||
-        !has_buffers(batch)) {
+        !make_buffers(batch)) {
         return false;
     }
     bool line = message->bare || message_is_line(message->content, message->length);
@@ -45,7 +45,7 @@ bool batch_add(struct batch *batch, const struct outgoing *message)
 
 size_t batch_add_lines(struct batch *batch, const char *bytes, size_t length)
 {
-    if (!has_buffers(batch) || batch->count == BATCH_MESSAGES) {
+    if (!make_buffers(batch) || batch->count == BATCH_MESSAGES) {
         return 0;
     }
     size_t start = batch_start(batch, batch->count);

@@ -69,7 +69,8 @@ void bell_leave(struct bell *bell)
     }
 }
 
-bool bell_has_listener(const struct bell *bell)
+/* Whether anybody else sits in a chair or waits for one. */
+static bool has_listener(const struct bell *bell)
 {
     struct lock chairs = chair(bell, bell->first, BELL_CHAIRS);
 
@@ -79,7 +80,7 @@ bool bell_has_listener(const struct bell *bell)
 
 void bell_ring(const struct bell *bell)
 {
-    if (!bell_has_listener(bell)) {
+    if (!has_listener(bell)) {
         return;
     }
     /* A byte that is written to what lies there instead of the bell would be somebody's loss. */

@@ -63,9 +63,6 @@ enum wake bell_sleep(const struct bell *bell, deadline until);
 /* Leaves the chair, if there is one. */
 void bell_leave(struct bell *bell);
 
-/* Whether anybody else sits in a chair or waits for one. */
-bool bell_has_listener(const struct bell *bell);
-
 /* Rings, if anybody listens. */
 void bell_ring(const struct bell *bell);
 

@@ -1,4 +1,4 @@
-#include "queue.h"
+#include "queue-inner.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -175,6 +175,15 @@ void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, v
     }
 }
 
+void cli_progress(struct common *common, enum progress_unit unit, int input, int beside)
+{
+    bool shares = common->shown == PROGRESS_AUTO && beside != -1 && isatty(beside);
+
+    if (common->shown != PROGRESS_NEVER && !shares) {
+        progress_start(&common->progress, common->shown, unit, input);
+    }
+}
+
 void cli_usage(const char *format, ...)
 {
     va_list arguments;

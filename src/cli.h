@@ -42,6 +42,13 @@ extern const struct argp cli_argp_waiting;
  */
 void cli_parse(int argc, char **argv, const struct argp *argp, unsigned flags, void *options);
 
+/*
+ * Starts to show progress, if that is wanted; progress_stop() ends it. What is counted is `unit`, of the file
+ * `input` if that is not -1. Not by itself where the descriptor `beside`, unless -1, is a terminal: what is
+ * typed or printed there, and what is drawn, would get into each other's way.
+ */
+void cli_progress(struct common *common, enum progress_unit unit, int input, int beside);
+
 /* Prints `COMMAND: TEXT` for a wrong command line and exits with 2. To be called by parsers. */
 _Noreturn void cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,5 +1,7 @@
 #include "content.h"
 
+#include "queue-inner.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /*
- * content: reads the content of a record, checked, for who leases (receive.c) and who only looks
+ * content: reads the content of a record, checked, for who leases (take.c), repairs, or only looks
  * (queue_peek).
  *
  * What is read lies in struct queue until the next call: short content in its window, beside its neighbours,

@@ -187,12 +187,7 @@ int main(int argc, char **argv)
     struct receiving options = {.max_size = DEFAULT_MAX_SIZE};
 
     cli_parse(argc, argv, &argp, ARGP_IN_ORDER, &options);
-    /* What is printed, and what is drawn, would get into each other's way. */
-    bool printed_there = options.common.shown == PROGRESS_AUTO && isatty(STDOUT_FILENO);
-    if (options.common.shown != PROGRESS_NEVER && !printed_there) {
-        progress_start(&options.common.progress, options.common.shown,
-                       options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES, -1);
-    }
+    cli_progress(&options.common, options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES, -1, STDOUT_FILENO);
     struct verdict v = direct_link(&options.common, &options.direct, false, &options.mailbox);
     if (v.status == STATUS_DONE && options.raw) {
         return run_raw(&options);

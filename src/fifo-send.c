@@ -1,11 +1,10 @@
 /* fifo-send: sends messages; exits with 0 only after they have been taken, or stored in a buffered mailbox.
  */
 #include "ask.h"
-#include "batch.h"
 #include "cli.h"
-#include "deliver.h"
 #include "deposit.h"
 #include "direct.h"
+#include "dispatch.h"
 #include "input.h"
 #include "mailbox.h"
 #include "outflow.h"
@@ -149,113 +148,6 @@ static const struct argp argp = {
     .children = children,
 };
 
-/* What has been read and not been sent yet: a batch, and behind it perhaps one message that does not fit. */
-struct stock {
-    const struct options *options;
-    struct input *input;
-    struct batch batch[2]; /* one that is being sent, and one that is being filled */
-    int current;
-    bool filled; /* the other one has been filled already, with `verdict` */
-    struct verdict verdict;
-    struct outgoing message;
-    bool pending;          /* there is such a message */
-    struct asking *asking; /* -r, --receipt */
-};
-
-/*
- * Reads the next message and, where the input is cut into messages, those that are there already behind it.
- * Who types, or writes slowly, need not wait until a batch is full.
- */
-static struct verdict fill(struct stock *stock, struct batch *batch)
-{
-    struct verdict v = verdict_done();
-
-    batch_clear(batch);
-    do {
-        if (!stock->pending) {
-            v = input_next(stock->input, &stock->message, &stock->pending);
-        }
-        if (v.status != STATUS_DONE || !stock->pending || stock->options->cuts == 0 ||
-            stock->options->wants != 0 || !batch_add(batch, &stock->message)) {
-            return v;
-        }
-        stock->pending = false;
-        input_add_lines(stock->input, batch);
-    } while (input_is_ready(stock->input));
-    return v;
-}
-
-/* While a receiver is at work on one batch, fills the other, if no waiting is needed for that. */
-static const struct batch *fill_other(void *context)
-{
-    struct stock *stock = context;
-    struct batch *other = &stock->batch[!stock->current];
-
-    if (!stock->filled && !stock->pending && input_prefetch(stock->input)) {
-        stock->verdict = fill(stock, other);
-        stock->filled = true;
-    }
-    return stock->filled ? other : NULL;
-}
-
-/* Goes on to the next batch. */
-static struct verdict next(struct stock *stock)
-{
-    stock->current = !stock->current;
-    if (stock->filled) {
-        stock->filled = false;
-        return stock->verdict;
-    }
-    return fill(stock, &stock->batch[stock->current]);
-}
-
-/* Sends the batch or, if there is none, the message. *sent grows by what has been taken. */
-static struct verdict send_stock(const struct options *options, struct sender *sender, struct stock *stock,
-                                 unsigned long *sent)
-{
-    struct batch *batch = &stock->batch[stock->current];
-    size_t taken = 1;
-    struct verdict v;
-
-    if (batch->count > 0) {
-        v = deliver_batch(sender, batch, &taken);
-    } else {
-        v = options->wants == 0 ? deliver(sender, &stock->message)
-                                : ask(stock->asking, sender, &stock->message);
-        taken = v.status == STATUS_DONE ? 1 : 0;
-        progress_add(sender->progress, stock->message.length, taken);
-        reference_drop(&stock->message.big);
-        stock->pending = false;
-    }
-    *sent += taken;
-    return v;
-}
-
-/* Sends message after message until one fails. */
-static struct verdict send_all(struct options *options, struct sender *sender, struct stock *stock)
-{
-    unsigned long sent = 0;
-
-    for (;;) {
-        struct verdict v = next(stock);
-        bool there = stock->batch[stock->current].count > 0 || stock->pending;
-        if (there && v.status == STATUS_DONE && sender->fd == 0) {
-            v = sender_open(sender, options->mailbox);
-        }
-        if (there && v.status == STATUS_DONE) {
-            v = send_stock(options, sender, stock, &sent);
-        }
-        if (v.status != STATUS_DONE || !there) {
-            cli_tell(&options->common, direct_label(&options->direct, options->mailbox), "%lu taken%s", sent,
-                     v.status == STATUS_DONE ? "" : " before the one that failed");
-            return v;
-        }
-        if (!input_is_last(stock->input)) {
-            sender_release(sender);
-        }
-    }
-}
-
 /* -R. Whatever comes out, how far it got belongs to it. */
 static int run_raw(struct options *options)
 {
@@ -302,6 +194,13 @@ static struct asking make_asking(const struct options *options)
     };
 }
 
+/* -v: how far it came. */
+static void tell_count(const struct options *options, unsigned long count, const char *what, struct verdict v)
+{
+    cli_tell(&options->common, direct_label(&options->direct, options->mailbox), "%lu %s%s", count, what,
+             v.status == STATUS_DONE ? "" : " before the one that failed");
+}
+
 /* To a buffered mailbox. */
 static struct verdict run_queue(struct options *options, const struct mailbox *box)
 {
@@ -322,9 +221,7 @@ static struct verdict run_queue(struct options *options, const struct mailbox *b
         v = ask_queue(&asking, &queue, &input, &done);
         request_end(&asking.request);
     }
-    cli_tell(&options->common, direct_label(&options->direct, options->mailbox), "%lu %s%s", done,
-             options->wants == 0 ? "stored" : "taken",
-             v.status == STATUS_DONE ? "" : " before the one that failed");
+    tell_count(options, done, options->wants == 0 ? "stored" : "taken", v);
     return v;
 }
 
@@ -333,33 +230,34 @@ static struct verdict run_link(struct options *options, const struct mailbox *bo
 {
     struct input input = make_input(options);
     struct asking asking = make_asking(options);
-    struct stock stock = {.options = options, .input = &input, .asking = &asking};
+    const bool asks = options->wants != 0;
+    struct dispatch all = {
+        .input = &input, .batched = options->cuts > 0 && !asks, .asking = asks ? &asking : NULL};
     struct sender sender = {
         .until = options->common.until,
         .nonblock = options->common.nonblock,
         .exclusive = options->exclusive,
         .progress = &options->common.progress,
-        .meanwhile = fill_other,
-        .context = &stock,
-        .attend = options->wants == 0 ? NULL : request_attend,
-        .rest = options->wants == 0 ? NULL : request_rest,
+        .attend = asks ? request_attend : NULL,
+        .rest = asks ? request_rest : NULL,
         .attending = &asking.request,
     };
+    unsigned long taken;
 
     if (options->count > 0) {
         sender.box = *box; /* standard input may take a while, and the mailbox may be another one by then */
     }
-    struct verdict v;
     if (options->cut == CUT_SIZE && box->reply) {
-        v = verdict(STATUS_ERROR,
-                    "is where somebody waits for a reply, which is a message: -s is not for it");
-    } else if (options->cut == CUT_SIZE && options->size > PIPE_BUF) {
-        v = verdict(STATUS_REFUSED,
-                    "a message of fixed size has at most 4096 bytes here: more is not written at once");
-    } else {
-        v = send_all(options, &sender, &stock);
+        return verdict(STATUS_ERROR,
+                       "is where somebody waits for a reply, which is a message: -s is not for it");
     }
+    if (options->cut == CUT_SIZE && options->size > PIPE_BUF) {
+        return verdict(STATUS_REFUSED,
+                       "a message of fixed size has at most 4096 bytes here: more is not written at once");
+    }
+    struct verdict v = dispatch(&all, &sender, options->mailbox, &taken);
     request_end(&asking.request);
+    tell_count(options, taken, "taken", v);
     return v;
 }
 
@@ -385,13 +283,8 @@ int main(int argc, char **argv)
     struct options options = {0};
 
     cli_parse(argc, argv, &argp, 0, &options);
-    /* What is typed, and what is drawn, would get into each other's way. */
-    bool typed = options.count == 0 && options.common.shown == PROGRESS_AUTO && isatty(STDIN_FILENO);
-    if (options.common.shown != PROGRESS_NEVER && !typed) {
-        progress_start(&options.common.progress, options.common.shown,
-                       options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES,
-                       options.count > 0 ? -1 : STDIN_FILENO);
-    }
+    const int input = options.count > 0 ? -1 : STDIN_FILENO;
+    cli_progress(&options.common, options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES, input, input);
     struct verdict v = direct_link(&options.common, &options.direct, true, &options.mailbox);
     if (v.status == STATUS_DONE && options.raw) {
         return run_raw(&options);

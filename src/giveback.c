@@ -1,5 +1,5 @@
 #include "lease.h"
-#include "queue.h"
+#include "queue-inner.h"
 
 #include <errno.h>
 

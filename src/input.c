@@ -14,7 +14,7 @@
 /* A message of more bytes is not kept in memory. */
 #define LONG ((size_t)65536)
 
-struct request {
+struct reading {
     int fd;
     void *buffer;
     size_t length;
@@ -22,15 +22,8 @@ struct request {
 
 static long read_some(void *argument)
 {
-    struct request *request = argument;
-    return read(request->fd, request->buffer, request->length);
-}
-
-static long wait_for_some(void *argument)
-{
-    struct request *request = argument;
-    struct pollfd end = {.fd = request->fd, .events = POLLIN};
-    return poll(&end, 1, -1);
+    struct reading *reading = argument;
+    return read(reading->fd, reading->buffer, reading->length);
 }
 
 /* Makes room behind what is in the buffer. One byte of it always stays, for a newline behind the last item.
@@ -98,12 +91,12 @@ static struct verdict fill(struct input *input)
         struct verdict v = fill_now(input);
         return input->ended ? v : verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
     }
-    struct request request = {input->fd, input->buffer + input->end, CHUNK};
+    struct reading reading = {input->fd, input->buffer + input->end, CHUNK};
     for (;;) {
         long got;
-        enum wake wake = wait_call(read_some, &request, &got, input->until, WAIT_MORTAL);
+        enum wake wake = wait_call(read_some, &reading, &got, input->until, WAIT_MORTAL);
         if (wake == WAKE_DONE && got == -1 && errno == EAGAIN) {
-            wake = wait_call(wait_for_some, &request, &got, input->until, WAIT_MORTAL);
+            wake = wait_until_ready(input->fd, POLLIN, input->until, WAIT_MORTAL);
             got = -1;
             errno = EINTR;
         }

@@ -1,6 +1,7 @@
 #include "lease.h"
 
 #include "lock.h"
+#include "queue-inner.h"
 #include "repair.h"
 
 #include <fcntl.h>

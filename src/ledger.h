@@ -114,7 +114,10 @@ unsigned ledger_read(int fd, struct ledger *ledger, unsigned wanted);
 /* Fills in the checksums of all parts but the configuration. */
 void ledger_seal(struct ledger *ledger);
 
-/* Writes parts, with their checksums. False and errno; a part that failed is as it was before. */
+/*
+ * Writes parts, with their checksums. False and errno; a part that failed is as it was before, but where a
+ * limit on file sizes cut it short, which queue_open() sees to.
+ */
 bool ledger_write(int fd, struct ledger *ledger, unsigned parts);
 
 /* The number of messages that wait, leased or not. */

@@ -7,7 +7,7 @@
  * The header, little-endian:
  *   0  0xFF 'f' 'm'      mark
  *   3  version           1
- *   4  type              'R' record, 'M' reference
+ *   4  type              'R' record, 'M' reference, 'N' notice
  *   5  flags             0
  *   6  header length     2 bytes: where the body starts
  *   8  frame length      2 bytes: header and body

@@ -7,7 +7,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-struct request {
+struct writing {
     int fd;
     const struct iovec *parts;
     int count;
@@ -15,15 +15,8 @@ struct request {
 
 static long write_some(void *argument)
 {
-    struct request *request = argument;
-    return writev(request->fd, request->parts, request->count);
-}
-
-static long wait_for_room(void *argument)
-{
-    struct request *request = argument;
-    struct pollfd end = {.fd = request->fd, .events = POLLOUT};
-    return poll(&end, 1, -1);
+    struct writing *writing = argument;
+    return writev(writing->fd, writing->parts, writing->count);
 }
 
 struct verdict output_flush(struct output *output)
@@ -31,14 +24,14 @@ struct verdict output_flush(struct output *output)
     int at = 0;
 
     while (at < output->count) {
-        struct request request = {output->fd, output->parts + at, output->count - at};
+        struct writing writing = {output->fd, output->parts + at, output->count - at};
         long written;
-        wait_call(write_some, &request, &written, output->until, WAIT_MORTAL | WAIT_COUNTED);
+        wait_call(write_some, &writing, &written, output->until, WAIT_MORTAL | WAIT_COUNTED);
         if (written >= 0) {
             output->written += (size_t)written;
             at = parts_skip(output->parts, at, output->count, (size_t)written);
         } else if (errno == EAGAIN) {
-            wait_call(wait_for_room, &request, &written, output->until, WAIT_MORTAL);
+            (void)wait_until_ready(output->fd, POLLOUT, output->until, WAIT_MORTAL);
         } else if (errno != EINTR) {
             return verdict_errno("cannot write to standard output; the message is not taken", errno);
         }

@@ -1,4 +1,4 @@
-#include "queue.h"
+#include "queue-inner.h"
 
 #include "descriptor.h"
 #include "lock.h"
@@ -54,6 +54,12 @@ uint64_t queue_size(struct queue *queue)
     return (uint64_t)file.st_size;
 }
 
+bool queue_is_gone(struct queue *queue)
+{
+    queue_size(queue);
+    return queue->gone;
+}
+
 void queue_watch(struct queue *queue)
 {
     if (!queue->watched) {
@@ -72,7 +78,8 @@ static struct lock place(const struct queue *queue, enum queue_lock lock)
     };
 }
 
-struct verdict queue_ended(struct queue *queue, enum wake wake, const char *late)
+/* The verdict of a wait that has ended, or of 0 if it goes on. */
+static struct verdict ended(struct queue *queue, enum wake wake, const char *late)
 {
     switch (wake) {
     case WAKE_NAME:
@@ -151,8 +158,8 @@ struct verdict queue_lock(struct queue *queue, enum queue_lock lock)
             return verdict(STATUS_NOT_NOW,
                            signed_or(queue, lock, "busy", "busy: another process is at work"));
         }
-        struct verdict v = queue_ended(
-            queue, wake, signed_or(queue, lock, "timed out", "timed out: another process is at work"));
+        struct verdict v =
+            ended(queue, wake, signed_or(queue, lock, "timed out", "timed out: another process is at work"));
         if (v.status != STATUS_DONE) {
             return v;
         }
@@ -286,7 +293,7 @@ struct verdict queue_sleep(struct queue *queue, struct bell *bell, const char *n
     if (wake == WAKE_EVENT && !seated) {
         return verdict_errno("cannot wait at it", errno);
     }
-    struct verdict v = queue_ended(queue, wake, late);
+    struct verdict v = ended(queue, wake, late);
     queue->late = v.status == STATUS_TIMEOUT;
     return queue->late ? verdict_done() : v;
 }

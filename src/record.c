@@ -47,7 +47,8 @@ void record_seal_header(struct record *record, uint64_t id, uint64_t at)
     record->run = 0;
 }
 
-bool record_is_valid(const struct record *record, uint64_t id, uint64_t at, uint64_t limit)
+/* Whether this is a record that lies at `at` and ends by `limit`. */
+static bool is_valid(const struct record *record, uint64_t id, uint64_t at, uint64_t limit)
 {
     if (record->magic != MAGIC || record->sequence > RECORD_MOST || at > limit ||
         limit - at < sizeof *record || record->length > limit - at - sizeof *record ||
@@ -123,7 +124,7 @@ bool window_record(struct window *window, uint64_t at, uint64_t limit, struct re
         return false;
     }
     memcpy(record, window_bytes(window, at), sizeof *record);
-    return record_is_valid(record, window->id, at, limit);
+    return is_valid(record, window->id, at, limit);
 }
 
 /* Whether there is anything but zeros. */

@@ -66,9 +66,6 @@ void record_seal(struct record *record, uint64_t id, uint64_t at, const void *co
 /* The same for one whose content does not matter. */
 void record_seal_header(struct record *record, uint64_t id, uint64_t at);
 
-/* Whether this is a record that lies at `at` and ends by `limit`. */
-bool record_is_valid(const struct record *record, uint64_t id, uint64_t at, uint64_t limit);
-
 /* Whether the content is what was stored. */
 bool record_has_content(const struct record *record, uint64_t id, uint64_t at, const void *content);
 

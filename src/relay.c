@@ -11,7 +11,7 @@
 /* Bytes that are copied at once. */
 #define COPY ((size_t)65536)
 
-static bool has_relay(struct relay *relay)
+static bool make_relay(struct relay *relay)
 {
     if (relay->pipe[1] == 0) {
         relay->bytes = malloc(COPY);
@@ -29,7 +29,7 @@ static bool has_relay(struct relay *relay)
 /* Reads input into the empty relay. Bytes, 0 at the end, or -1 and errno. */
 static ssize_t fill(struct relay *relay, int input)
 {
-    if (!has_relay(relay)) {
+    if (!make_relay(relay)) {
         return -1;
     }
     if (!relay->copies) {
@@ -44,8 +44,6 @@ static ssize_t fill(struct relay *relay, int input)
 }
 
 /*
- * Moves some bytes into the mailbox. How many, 0 at the end of the input, or -1 and errno.
- *
  * Always through the relay, even from a file: the kernel holds a pipe's mutex while it reads a file into it,
  * and with the mailbox's own the receiver would stand still meanwhile. This way both work at once.
  */
@@ -86,10 +84,7 @@ static ssize_t empty(struct relay *relay, int output)
     return written;
 }
 
-/*
- * Moves some bytes out of the mailbox. How many, 0 at the end of the stream, or -1 and errno. Through the
- * relay go copies; only what has been written is then taken out of the mailbox.
- */
+/* Through the relay go copies; only what has been written is then taken out of the mailbox. */
 ssize_t relay_out(struct relay *relay, int fd, int output)
 {
     if (relay->direct) {
@@ -101,7 +96,7 @@ ssize_t relay_out(struct relay *relay, int fd, int output)
         errno = EINTR;
         return -1;
     }
-    if (!has_relay(relay)) {
+    if (!make_relay(relay)) {
         return -1;
     }
     if (relay->held == 0) {

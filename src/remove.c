@@ -1,4 +1,4 @@
-#include "queue.h"
+#include "queue-inner.h"
 
 #include "descriptor.h"
 #include "repair.h"

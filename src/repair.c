@@ -1,6 +1,7 @@
 #include "repair.h"
 
 #include "content.h"
+#include "queue-inner.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -350,8 +350,7 @@ struct verdict request_await_stored(struct request *request, struct queue *queue
         if (!(request->wants & WANTS_REPLY) && is_left(request) && !queue_holds(queue, place)) {
             return verdict_done(); /* taken, by one who died before he could say so */
         }
-        queue_size(queue);
-        if (queue->gone && queue_holds(queue, place)) {
+        if (queue_is_gone(queue) && queue_holds(queue, place)) {
             return give_up(request, queue, place, verdict(STATUS_GONE, "removed while waiting"));
         }
         if (wake == WAKE_SIGNAL) {

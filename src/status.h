@@ -12,7 +12,7 @@ enum status {
     STATUS_NOT_NOW = 1,      /* -n: empty, full, busy or nobody there; nothing happened */
     STATUS_ERROR = 2,        /* usage or system error */
     STATUS_GONE = 3,         /* no such mailbox, not a mailbox, or removed while waiting */
-    STATUS_UNCERTAIN = 4,    /* a receiver has it in hand but had not finished */
+    STATUS_UNCERTAIN = 4,    /* in hand, not to be taken back, not answered, or cut short */
     STATUS_REFUSED = 5,      /* too big for this mailbox, or a damaged message was skipped */
     STATUS_TIMEOUT = 124,    /* timed out; withdrawn */
     STATUS_CANNOT_RUN = 126, /* COMMAND was found but cannot run */

@@ -1,4 +1,4 @@
-#include "queue.h"
+#include "queue-inner.h"
 
 #include "parts.h"
 #include "repair.h"

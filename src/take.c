@@ -1,6 +1,6 @@
 #include "content.h"
 #include "lease.h"
-#include "queue.h"
+#include "queue-inner.h"
 #include "repair.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@ static const char *const untaken =
 /* What a look for messages comes to. */
 enum look { LOOK_FOUND, LOOK_NOTHING, LOOK_AGAIN, LOOK_DAMAGED, LOOK_FAILED };
 
-static bool is_readable(struct queue *queue)
+static bool read_ledger(struct queue *queue)
 {
     return ledger_read(queue->state, &queue->ledger, LEDGER_COUNTS) == LEDGER_COUNTS &&
            queue->ledger.taken.run == 0;
@@ -29,13 +29,13 @@ static bool is_readable(struct queue *queue)
 static enum look load(struct queue *queue, struct verdict *v)
 {
     const struct ledger *ledger = &queue->ledger;
-    bool in_order = is_readable(queue);
+    bool in_order = read_ledger(queue);
     uint64_t size = queue_size(queue);
     bool locked = false;
 
     if (in_order && size > ledger->stored.tail && ledger->taken.fresh == ledger->stored.tail) {
         locked = queue_try(queue, QUEUE_STORE);
-        in_order = !locked || (is_readable(queue) && queue_size(queue) == ledger->stored.tail);
+        in_order = !locked || (read_ledger(queue) && queue_size(queue) == ledger->stored.tail);
     }
     in_order = in_order && size >= ledger->stored.tail && !repair_is_needed(queue, ledger->stored.tail);
     queue->checked = queue->checked || in_order;

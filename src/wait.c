@@ -315,6 +315,19 @@ enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline
     return wake;
 }
 
+static long poll_one(void *end)
+{
+    return poll(end, 1, -1);
+}
+
+enum wake wait_until_ready(int fd, short events, deadline until, int flags)
+{
+    struct pollfd end = {.fd = fd, .events = events};
+    long result;
+
+    return wait_call(poll_one, &end, &result, until, flags);
+}
+
 enum wake wait_poll(struct pollfd *ends, nfds_t count, deadline until)
 {
     static sigset_t mask;

@@ -1,7 +1,7 @@
 /*
  * wait: every way this program sleeps, so that none of them can miss an event or outlast a deadline.
  *
- * Four calls. wait_event() sleeps in one rt_sigtimedwait(2) until something happens, wait_ready() until
+ * wait_event() sleeps in one rt_sigtimedwait(2) until something happens, wait_ready() until
  * then or until a descriptor is ready. wait_call() makes
  * a system call that can only block (a lock, an open, a write) and gets out of it when the deadline
  * passes or the mailbox's name changes. wait_poll() is for streams, which wait for two ends at once. All
@@ -18,7 +18,8 @@
  * A signal that arrives between a look at the state and the sleep stays pending and ends the sleep
  * at once: arm, look, sleep, in that order, cannot lose a wake-up.
  *
- * The module owns one descriptor, of wait_ready(). Its state is the process's signal mask: one thread only.
+ * The module owns one descriptor, of wait_ready(). Its state is the process's signal mask: one thread only
+ * may call it, and any other (watch_process()) has all signals blocked.
  */
 #ifndef FIFO_WAIT_H
 #define FIFO_WAIT_H
@@ -78,8 +79,8 @@ int wait_signal(void);
 
 enum {
     WAIT_NAME = 1,    /* end with WAKE_NAME when the mailbox's name may have changed */
-    WAIT_COUNTED = 4, /* at the deadline interrupt the call, rather than abandon it: its result counts */
     WAIT_MORTAL = 2,  /* let signals that end the process do so at once: nothing is in flight */
+    WAIT_COUNTED = 4, /* at the deadline interrupt the call, rather than abandon it: its result counts */
 };
 
 /*
@@ -91,6 +92,10 @@ enum {
  * Before wait_begin(), with no deadline, it is a plain call.
  */
 enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline until, int flags);
+
+/* The same for a descriptor that does not block: waits until it is ready for `events` of poll(2), or has
+ * failed. */
+enum wake wait_until_ready(int fd, short events, deadline until, int flags);
 
 /*
  * Makes the deadline interrupt whatever call is blocking then: it ends with EINTR, or with what it has done

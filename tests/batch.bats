@@ -353,10 +353,9 @@ drain() {
         grep "^$name" receiver.out | cmp - "$name.sent"
     done
     [ "$(wc -l <receiver.out)" = 60000 ]
-    # All have come before any is done.
-    cut -c 1 receiver.out | uniq | tee turns | awk '!first[$1] { first[$1] = NR } { last[$1] = NR }
+    # All have come before any is done. How often they change depends on the machine.
+    cut -c 1 receiver.out | uniq | awk '!first[$1] { first[$1] = NR } { last[$1] = NR }
         END { for (a in first) for (b in last) if (first[a] > last[b]) exit 1 }'
-    (($(wc -l <turns) > 5))
 }
 
 @test "receivers killed again and again: nothing is lost or torn, and at most one batch each comes twice" {
