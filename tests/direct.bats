@@ -240,16 +240,6 @@ another link"
     assert_equal "$(cat "links/$name")" precious
 }
 
-@test "without /proc, or with that of another pid namespace, it is not said that a process has ended" {
-    [ "$(id -u)" = 0 ] || skip 'needs root'
-    start other sleep 60
-    run -2 within unshare -m --propagation unchanged bash -c \
-        'mount --make-private /proc && mount -t tmpfs none /proc && fifo-send -t 5 --to="$0" x' "$(cat other.pid)"
-    one_line 'cannot look at it in /proc' "$output"
-    run -2 within unshare -p --fork bash -c 'fifo-send -t 5 --to=2 x; exit' 
-    one_line '/proc is that of another pid namespace' "$output"
-}
-
 @test "a process goes on when its first thread has ended" {
     start other python3 -c '
 import ctypes, subprocess, threading, time

@@ -20,3 +20,13 @@ without_proc() {
     within fifo-recv box | cmp - sent
     ended_with 0 sender
 }
+
+@test "without /proc, or with that of another pid namespace, it is not said that a process has ended" {
+    [ "$(id -u)" = 0 ] || skip 'needs root'
+    export FIFO_DIR=$PWD/links
+    start other sleep 60
+    run -2 without_proc timeout -s KILL 10 fifo-send -t 5 --to="$(cat other.pid)" x
+    one_line 'cannot look at it in /proc' "$output"
+    run -2 within unshare -p --fork bash -c 'fifo-send -t 5 --to=2 x; exit'
+    one_line '/proc is that of another pid namespace' "$output"
+}
