@@ -111,6 +111,7 @@ kill_at() {
     wait_until asleep "$(cat victim.pid)"
     sleep 0.1
     kill -KILL "$(cat victim.pid)"
+    wait_until grep -q '^State:.Z' "/proc/$(cat victim.pid)/status" # until then it can be fetched from it
     start sender fifo-send box good
     run -0 --separate-stderr within fifo-recv box
     assert_output good
