@@ -188,6 +188,12 @@ static int fill_in(char *at, size_t length)
     return 0;
 }
 
+const char *create_directory(void)
+{
+    const char *directory = getenv("TMPDIR");
+    return directory != NULL && *directory != '\0' ? directory : "/tmp";
+}
+
 /* The template as a string of its own. NULL and errno if there is no memory. */
 static char *complete(const char *template)
 {
@@ -196,11 +202,7 @@ static char *complete(const char *template)
     if (template != NULL) {
         return strdup(template);
     }
-    const char *directory = getenv("TMPDIR");
-    if (directory == NULL || *directory == '\0') {
-        directory = "/tmp";
-    }
-    return asprintf(&path, "%s/fifo-XXXXXXXXXX", directory) == -1 ? NULL : path;
+    return asprintf(&path, "%s/fifo-XXXXXXXXXX", create_directory()) == -1 ? NULL : path;
 }
 
 struct verdict create_temporary(const struct creation *creation, const char *template, char **path)

@@ -42,4 +42,7 @@ struct verdict create(struct creation *creation, const char *path);
  */
 struct verdict create_temporary(const struct creation *creation, const char *template, char **path);
 
+/* Where a temporary mailbox lies whose template is not given: TMPDIR, or /tmp. */
+const char *create_directory(void);
+
 #endif

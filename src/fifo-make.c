@@ -109,9 +109,7 @@ static int make_temporary(const struct options *options)
         v = verdict_errno("cannot write to standard output", errno);
         mailbox_remove(path, false);
     }
-    const char *directory = getenv("TMPDIR");
-    bool is_set = directory != NULL && *directory != '\0';
-    return cli_report(&options->common, template != NULL ? template : is_set ? directory : "/tmp", v);
+    return cli_report(&options->common, template != NULL ? template : create_directory(), v);
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,6 @@
 #include "inflow.h"
 
+#include "front.h"
 #include "mailbox.h"
 #include "message.h"
 #include "peek.h"
@@ -19,7 +20,7 @@ static bool hung_up(int fd)
 /* Whether the stream has ended, and all of it been written: that nobody reads on does not matter then. */
 static bool is_over(const struct stream *stream, const struct receiver *receiver)
 {
-    return stream->relay.held == 0 && hung_up(receiver->fd) && peek_count(receiver->fd) == 0;
+    return stream->relay.held == 0 && front_is_all(receiver, 0);
 }
 
 /* Waits for what is missing: something to read, or room in the output. */
