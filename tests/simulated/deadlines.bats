@@ -17,9 +17,9 @@ judge() {
     }
     run -0 cat judgement
     assert_output --regexp '^[0-9]+ sends .* 0 faults$'
-    # It was a history in which things happened.
-    [[ $output =~ 0:([0-9]+)\ 124:([0-9]+)?.*\ ([0-9]+)\ received,\ ([0-9]+)\ receivers\ killed ]]
-    ((BASH_REMATCH[1] > 100 && BASH_REMATCH[2] > 10 && BASH_REMATCH[3] > 100 && BASH_REMATCH[4] > 10))
+    # It was a history in which things happened: by its making, 20 messages met nobody, and 15 receivers were killed.
+    [[ $output =~ 0:([0-9]+)\ 124:([0-9]+).*\ ([0-9]+)\ received,\ ([0-9]+)\ receivers\ killed ]]
+    ((BASH_REMATCH[1] >= 100 && BASH_REMATCH[2] >= 20 && BASH_REMATCH[3] >= 50 && BASH_REMATCH[4] >= 15))
 }
 
 @test "two hundred waiting senders and one receiver with -c 200: all delivered, all senders 0" {

@@ -2,10 +2,11 @@
 # Makes a history of a mailbox under fire and has it judged.
 #
 # SENDERS x MESSAGES of 0 bytes to 300 KB, each with a random deadline; RECEIVERS, of whose runs a third are killed
-# with SIGKILL at a random moment; beside them a raw `echo` loop. Run it in an empty directory, with the commands
-# in PATH. Prints the judgement and exits with its status.
+# with SIGKILL at a random moment; beside them a raw `echo` loop. However fast the machine: the first FEW messages of
+# each sender meet no receiver, and it does not end before FEW runs of each receiver have been killed. Run it in an
+# empty directory, with the commands in PATH. Prints the judgement and exits with its status.
 set -u
-SENDERS=${SENDERS:-4} MESSAGES=${MESSAGES:-250} RECEIVERS=${RECEIVERS:-3} RAW=${RAW:-1}
+SENDERS=${SENDERS:-4} MESSAGES=${MESSAGES:-250} RECEIVERS=${RECEIVERS:-3} RAW=${RAW:-1} FEW=5
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p content out log
 RANDOM=${SEED:-$$}
@@ -36,7 +37,7 @@ done
 send_all() {
     local m status deadline
     for ((m = 0; m < MESSAGES; m++)); do
-        deadline=$((RANDOM % 4 == 0 ? RANDOM % 20 + 1 : RANDOM % 1000 + 1))
+        deadline=$((m < FEW || RANDOM % 4 == 0 ? RANDOM % 20 + 1 : RANDOM % 1000 + 1))
         timeout -s KILL 30 fifo-send -q -t "${deadline}ms" box <"content/$1.$m"
         status=$?
         echo "$1.$m $status"
@@ -47,7 +48,7 @@ receive_all() {
     local n status
     for ((n = 0; ; n++)); do
         if ((RANDOM % 3 == 0)); then
-            timeout -s KILL "0.0$((RANDOM % 40 + 10))" fifo-recv -q -t 1 box >"out/$1.$n"
+            timeout -s KILL "$((RANDOM % 40 + 2))e-3" fifo-recv -q -t 1 box >"out/$1.$n"
             status=$?
         else
             timeout -s KILL 30 fifo-recv -q -t 1 box >"out/$1.$n"
@@ -80,6 +81,16 @@ for ((s = 0; s < SENDERS; s++)); do
     send_all "$s" &
     pids+=($!)
 done
+# times STATUS LOG: how often that stands in a log that is being written.
+times() {
+    grep -c " $1\$" "log/$2" 2>/dev/null
+}
+
+for ((s = 0; s < SENDERS; s++)); do
+    while (($(times 124 "send.$s") < FEW)); do
+        sleep 0.01
+    done
+done
 for ((r = 0; r < RECEIVERS; r++)); do
     RANDOM=$((${SEED:-$$} + 100 + r))
     receive_all "$r" &
@@ -90,6 +101,11 @@ if ((RAW)); then
     receivers+=($!)
 fi
 wait "${pids[@]}"
+for ((r = 0; r < RECEIVERS; r++)); do
+    while (($(times 137 "recv.$r") < FEW)); do
+        sleep 0.01
+    done
+done
 : >stop
 wait "${receivers[@]}"
 
