@@ -35,9 +35,10 @@ exchange() {
         exchange 3 "$kind"
         local few_sends=$sends few_receives=$receives
         exchange 60 "$kind"
-        # The watch on the name is there or not, depending on who came first; 57 more messages would show.
-        between $((few_sends - 2)) $((few_sends + 2)) "$sends"
-        between $((few_receives - 2)) $((few_receives + 2)) "$receives"
+        # Depending on who came first, the watch on the name, the pipe to peek with and the one to prepare the next
+        # batch in are there or not: five. 57 more messages would show.
+        between $((few_sends - 5)) $((few_sends + 5)) "$sends"
+        between $((few_receives - 5)) $((few_receives + 5)) "$receives"
     done
 }
 
@@ -136,8 +137,9 @@ exchange() {
             ended_with 0 sender receiver
             cmp sent sender.out
             [ -n "$few" ] || few="$(open_at_exit sender) $(open_at_exit receiver)"
-            between $((${few% *} - 2)) $((${few% *} + 2)) "$(open_at_exit sender)"
-            between $((${few#* } - 2)) $((${few#* } + 2)) "$(open_at_exit receiver)"
+            # As above; 10 more messages would show.
+            between $((${few% *} - 5)) $((${few% *} + 5)) "$(open_at_exit sender)"
+            between $((${few#* } - 5)) $((${few#* } + 5)) "$(open_at_exit receiver)"
         done
         start receiver "${checked[@]}" fifo-recv -c 2 "$box"
         run -0 within "${checked[@]}" fifo-send --receipt "$box" one two
