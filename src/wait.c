@@ -26,6 +26,7 @@ static bool entered; /* entry_mask is known */
 static int signal_seen;
 static sigjmp_buf escape;
 static volatile sig_atomic_t may_jump; /* inside wait_call() */
+static volatile unsigned names;        /* of SIGURG so far; whoever counts has the signal blocked */
 
 void wait_block_failures(void)
 {
@@ -84,6 +85,11 @@ const sigset_t *wait_entry_mask(void)
     return &entry_mask;
 }
 
+unsigned wait_names(void)
+{
+    return names;
+}
+
 int wait_signal(void)
 {
     return signal_seen;
@@ -119,6 +125,7 @@ static enum wake wait_for(const sigset_t *set, deadline until)
             /* Events may come faster than we can look at them; the deadline holds all the same. */
             return deadline_passed(until) ? WAKE_DEADLINE : WAKE_EVENT;
         case SIGURG:
+            names++;
             return WAKE_NAME;
         default:
             if (!ignored(number)) {
@@ -144,6 +151,7 @@ enum wake wait_pending(void)
     sigdelset(&set, SIGCHLD);
     int number = signal_seen != 0 ? -1 : sigtimedwait(&set, NULL, &none);
     if (number == SIGURG) {
+        names++;
         return WAKE_NAME;
     }
     if (number > 0 && !ignored(number)) {
@@ -181,6 +189,7 @@ enum wake wait_child(deadline until)
 static void jump(int number, siginfo_t *info, void *context)
 {
     (void)context;
+    names += number == SIGURG;
     /* Whoever else sends our signals may not make us leave a call that has had its effect. */
     if (may_jump && (number == SIGURG || info->si_code == SI_TIMER)) {
         may_jump = 0;

@@ -74,6 +74,9 @@ void wait_forget_events(void);
  */
 enum wake wait_child(deadline until);
 
+/* How many SIGURG there have been so far, of those that were noticed. */
+unsigned wait_names(void);
+
 /* The signal number of the last WAKE_SIGNAL, 0 if there was none. */
 int wait_signal(void);
 

@@ -15,6 +15,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* So many alarms about other names in the directory, and the watch on it gives way to one on the FIFO. */
+#define FALSE_ALARMS 8
+
+/* The directory that is watched, and how many alarms there had been before. */
+static int parent = -1;
+static unsigned alarms;
+
 static int watch_inode(const struct identity *who)
 {
     int fd = descriptor_above_standard(inotify_init1(IN_CLOEXEC));
@@ -57,7 +64,27 @@ static int watch_parent(const struct identity *who)
         errno = error;
         return -1;
     }
+    parent = fd;
+    alarms = wait_names();
     return 0;
+}
+
+/*
+ * In a busy directory each file of others would wake us. False: nothing has changed. True: look again, as
+ * what happened before is not told a second time.
+ */
+static bool prefer_inode(const struct identity *who)
+{
+    if (parent == -1 || wait_names() - alarms < FALSE_ALARMS) {
+        return false;
+    }
+    if (watch_inode(who) == -1) {
+        alarms = wait_names(); /* there may be an instance for us later */
+        return false;
+    }
+    close(parent);
+    parent = -1;
+    return true;
 }
 
 int watch_directory(int fd)
@@ -70,7 +97,7 @@ int watch_start(const struct identity *who)
     static bool started;
 
     if (!started) {
-        started = watch_inode(who) == 0 || watch_parent(who) == 0;
+        started = watch_parent(who) == 0 || watch_inode(who) == 0;
     }
     return started ? 0 : -1;
 }
@@ -104,16 +131,22 @@ int watch_process(int pidfd)
     return error == 0 ? 0 : -1;
 }
 
-bool watch_gone(const struct identity *who)
+/* Whether the name leads elsewhere or nowhere. */
+static bool is_moved(const struct identity *who)
 {
     struct stat now;
 
-    if (watched != -1 && process_has_ended(watched, 0)) {
-        return true;
-    }
     if (stat(who->path, &now) == -1) {
         /* EACCES and the like say nothing about the mailbox: somebody changed the way to it. */
         return errno == ENOENT || errno == ENOTDIR;
     }
     return now.st_dev != who->device || now.st_ino != who->inode;
+}
+
+bool watch_gone(const struct identity *who)
+{
+    if (watched != -1 && process_has_ended(watched, 0)) {
+        return true;
+    }
+    return is_moved(who) || (prefer_inode(who) && is_moved(who));
 }

@@ -1,9 +1,12 @@
 /*
  * watch: tells, by SIGURG, when a mailbox's name no longer leads to the mailbox we have open.
  *
- * A process has one mailbox and one watch, which lives as long as it; the kernel drops it at exit. Where
- * inotify(7) has no instance left for this user (128 is common), or may not look at the FIFO (a drop box),
- * the directory is watched instead, with F_NOTIFY of fcntl(2), which has no such limit. Nothing here blocks.
+ * A process has one mailbox and one watch, which lives as long as it; the kernel drops it at exit. It is the
+ * directory that is watched, with F_NOTIFY of fcntl(2): an inotify(7) instance would tell of the FIFO alone,
+ * but its end, and so the exit of the process, waits until all processors have been through the scheduler,
+ * which takes ten milliseconds and more. Only where others are busy in the directory, or it may not be read
+ * (a drop box), is it inotify; of which a user has so many instances (128 is common), while F_NOTIFY has no
+ * such limit. Nothing here blocks.
  */
 #ifndef FIFO_WATCH_H
 #define FIFO_WATCH_H
@@ -13,11 +16,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/*
- * Who waits begins to watch only after this time, in which the other side mostly comes. An inotify instance
- * is closed no sooner than all processors have been through the scheduler, and an exit waits for that: where
- * others are at work this takes ten milliseconds, several times as long as the whole run.
- */
+/* Who waits begins to watch only after this time, in which the other side mostly comes: it takes a dozen
+ * system calls. */
 #define WATCH_AFTER MILLISECONDS(20)
 
 /* The identity of a mailbox: the name it was found under and the inode it had. */
@@ -48,7 +48,11 @@ int watch_directory(int fd);
  */
 int watch_process(int pidfd);
 
-/* Whether the name now leads elsewhere or nowhere: removed, renamed, or replaced by another. stat(2). */
+/*
+ * Whether the name now leads elsewhere or nowhere: removed, renamed, or replaced by another; or the process
+ * has ended. stat(2). Where it is asked in vain again and again, because the directory is a busy one, it
+ * changes to the other way of watching.
+ */
 bool watch_gone(const struct identity *who);
 
 #endif

@@ -108,20 +108,69 @@ all_freed() {
     exec 7>&-
 }
 
-@test "removal is noticed where inotify has nothing left, and where it may not look at the FIFO" {
-    for call in inotify_init1:error=EMFILE inotify_add_watch:error=EACCES; do
-        for path in box "$PWD/box"; do
-            fifo-make box other
-            mv other "$BATS_TEST_TMPDIR/new"
-            start receiver strace -o trace -e trace=inotify_init1,inotify_add_watch,rt_sigtimedwait -e inject="$call" \
-                fifo-recv "$path"
-            wait_until grep -q 'rt_sigtimedwait.*NULL, NULL, 8$' trace
-            grep -q INJECTED trace
-            mv new box
-            ended_with 3 receiver
-            rm box
-        done
+# dozes: the traced peer waits, without an end, and watches.
+dozes() {
+    wait_until grep -q 'rt_sigtimedwait.*NULL, NULL, 8$' trace
+}
+
+watched=(strace -o trace -e "trace=inotify_init1,fcntl,rt_sigtimedwait")
+
+@test "removal is noticed without an inotify instance, which would delay the exit" {
+    for path in box "$PWD/box"; do
+        fifo-make box other
+        mv other "$BATS_TEST_TMPDIR/new"
+        start receiver "${watched[@]}" fifo-recv "$path"
+        dozes
+        mv new box
+        ended_with 3 receiver
+        run -1 grep inotify trace
+        rm box
     done
+}
+
+@test "removal is noticed where the directory may not be read" {
+    as_another_user
+    mkdir hidden
+    fifo-make -m 666 hidden/box
+    chmod 711 hidden
+    start receiver "${watched[@]}" "${NOBODY[@]}" fifo-recv hidden/box
+    dozes
+    grep -q inotify trace
+    rm hidden/box
+    ended_with 3 receiver
+}
+
+# others_leave WHAT: one more file in the directory; whether the trace has WHAT.
+others_leave() {
+    ((++others))
+    : >"other.$others"
+    grep -q "$1" trace
+}
+
+@test "what others do in the directory wakes a few times, and no more" {
+    fifo-make box
+    start receiver "${watched[@]}" fifo-recv box
+    dozes
+    wait_until others_leave inotify
+    sleep 0.2
+    calls=$(wc -l <trace)
+    for n in {1..50}; do
+        others_leave inotify
+        pause
+    done
+    # Not two for each file; the last of before may have been late.
+    between 0 6 $(($(wc -l <trace) - calls))
+    rm box
+    ended_with 3 receiver
+}
+
+@test "removal is noticed in a busy directory where inotify has nothing left" {
+    fifo-make box
+    start receiver "${watched[@]}" -e inject=inotify_init1:error=EMFILE fifo-recv box
+    dozes
+    wait_until others_leave INJECTED
+    rm box
+    ended_with 3 receiver
 }
 
 @test "a mailbox that goes between two messages of a run is noticed" {
