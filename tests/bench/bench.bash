@@ -16,6 +16,13 @@ BENCH=$(cd "$(dirname "$0")" && pwd)
 INTO=${INTO:+$(realpath "$INTO")}
 DISK=${DISK:+$(realpath "$DISK")}
 PLOT=$(realpath -m "${PLOT:-$BENCH/throughput.svg}")
+# What is measured runs in the user's locale, as its tables are a part of what a start costs. The rest needs C.
+if [ -n "${LC_ALL:-}" ]; then
+    LOCALE=(env LC_ALL="$LC_ALL")
+else
+    LOCALE=(env -u LC_ALL)
+fi
+LOCALE_NAME=${LC_ALL:-${LC_CTYPE:-${LANG:-C}}}
 export LC_ALL=C
 for part in lib servers bulk lines oneshot sizes waiters places buffered durable workers requests report; do
     # shellcheck source-path=SCRIPTDIR disable=SC1090

@@ -27,7 +27,7 @@ within() {
 
 # timed COUNT PROGRAM...: see drive.c. Its output is an entry's output.
 timed() {
-    within drive "$@"
+    within "${LOCALE[@]}" drive "$@"
 }
 
 # contest SECTION UNIT TITLE

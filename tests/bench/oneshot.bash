@@ -9,6 +9,10 @@ pair() {
 
 pair_ours() { pair "$SEND" box m '&' "$RECV" box; }
 pair_echo() { pair /bin/echo m '>box' '&' "$HEAD" -n1 '<box'; }
+pair_echo_c() {
+    local -a LOCALE=(env LC_ALL=C)
+    pair_echo
+}
 pair_redis() {
     COUNT=$FEWER LINES_PER=2 pair redis-cli "${REDIS[@]}" LPUSH queue m '>/dev/null' '&' redis-cli "${REDIS[@]}" BRPOP queue "$LIMIT"
 }
@@ -46,6 +50,7 @@ oneshot_pairs() {
     contest oneshot us "one-shot pair: both sides started for one message, $COUNT in a row"
     entry ours fifo-send "$COUNT" 'fifo-send box m & fifo-recv box' pair_ours
     entry echo head "$COUNT" '/bin/echo m >box & head -n1 <box' pair_echo
+    entry echo-c head "$COUNT" 'the same with LC_ALL=C' pair_echo_c
     entry redis 'redis-server redis-cli' "$FEWER" "redis-cli LPUSH & redis-cli BRPOP; $FEWER in a row" pair_redis
     entry floor empty "$COUNT" 'the floor: two empty static programs' pair_floor
     compete

@@ -23,10 +23,10 @@ machine() {
             versions+=", no $program"
         fi
     done
-    printf '%s, %s cores, %s memory, Linux %s, %s; %s%s; %s runs of each%s\n' \
+    printf '%s, %s cores, %s memory, Linux %s, %s, locale %s; %s%s; %s runs of each%s\n' \
         "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
         "$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)" "$(uname -r)" \
-        "$(date -u +%Y-%m-%d)" "$(fifo-send --version)" "$versions" "$RUNS" \
+        "$(date -u +%Y-%m-%d)" "$LOCALE_NAME" "$(fifo-send --version)" "$versions" "$RUNS" \
         "${QUICK:+; QUICK: the works are a twentieth}"
 }
 
@@ -74,6 +74,7 @@ targets() {
     target 'lines of 100 bytes, -l to -f: rate, by that of mosquitto' '>=' 20 "$(ratio lines-100 mosquitto follow)"
     target 'lines of 100 bytes, -l to -f: rate, by that of cat' '>=' 0.5 "$(ratio lines-100 cat follow)"
     target 'one-shot pair: time, by that of echo and head' '<=' 0.75 "$(ratio oneshot ours echo)"
+    target 'one-shot pair: time, by that of the two with LC_ALL=C' '<=' 0.75 "$(ratio oneshot ours echo-c)"
     target 'one-shot send: time, by that of the empty program' '<=' 1.3 "$(ratio send ours floor)"
     target 'private dirty memory of a waiting sender, KiB' '<' 1024 "$(cost memory senders-1)"
     target 'private dirty memory of a waiting receiver, KiB' '<' 1024 "$(cost memory receivers-1)"
