@@ -97,7 +97,8 @@ static struct verdict send_part(struct sender *sender, const char *content, size
 static bool send_reply(const struct answer *answer, const char *content, size_t length, deadline until)
 {
     const int64_t patience = PATIENCE + (int64_t)length * PER_BYTE;
-    struct sender sender = {.until = deadline_sooner(until, deadline_in(patience))};
+    /* It is the mailbox that a process has its one watch for. Who asked has the FIFO open until it goes. */
+    struct sender sender = {.until = deadline_sooner(until, deadline_in(patience)), .watched = true};
     struct verdict v = sender_open(&sender, answer->path);
 
     if (v.status != STATUS_DONE) {

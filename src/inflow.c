@@ -91,6 +91,8 @@ static struct verdict await_stream(const struct stream *stream, struct receiver 
     while (v.status == STATUS_DONE && peek_count(receiver->fd) == 0) {
         bool over = hung_up(receiver->fd);
         if (over && !stream->follow) {
+            /* Who removes it opens and closes it, so that nobody is stuck in open(2). */
+            v = watch_gone(&receiver->box.id) ? verdict(STATUS_GONE, "removed while waiting") : v;
             break;
         }
         v = over && receiver->box.anonymous ? verdict(STATUS_GONE, "its writer has gone")

@@ -17,8 +17,7 @@
 bool receiver_is_gone(struct receiver *receiver)
 {
     if (!receiver->watched) {
-        receiver->watched = true;
-        watch_start(&receiver->box.id);
+        receiver->watched = watch_start(&receiver->box.id) == 0;
     }
     return watch_gone(&receiver->box.id);
 }
@@ -186,7 +185,7 @@ static struct verdict still_wanted(struct receiver *receiver)
         return ended(receiver, WAKE_DEADLINE);
     }
     enum wake wake = wait_pending();
-    bool look = wake == WAKE_NAME || !receiver->watched;
+    bool look = watch_told() || !receiver->watched;
     if (wake == WAKE_SIGNAL || (look && receiver_is_gone(receiver))) {
         return ended(receiver, wake == WAKE_SIGNAL ? wake : WAKE_NAME);
     }

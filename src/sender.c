@@ -73,8 +73,7 @@ struct verdict sender_open(struct sender *sender, const char *path)
 bool sender_is_gone(struct sender *sender)
 {
     if (!sender->watched) {
-        sender->watched = true;
-        watch_start(&sender->box.id);
+        sender->watched = watch_start(&sender->box.id) == 0;
     }
     return watch_gone(&sender->box.id);
 }

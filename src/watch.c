@@ -18,9 +18,13 @@
 /* So many alarms about other names in the directory, and the watch on it gives way to one on the FIFO. */
 #define FALSE_ALARMS 8
 
-/* The directory that is watched, and how many alarms there had been before. */
+/* What is watched: the FIFO by inotify, or its directory, and how many alarms there had been before that. */
+static struct identity mailbox;
+static int inode = -1;
 static int parent = -1;
 static unsigned alarms;
+/* How many alarms there had been at the last look. */
+static unsigned looked;
 
 static int watch_inode(const struct identity *who)
 {
@@ -31,9 +35,7 @@ static int watch_inode(const struct identity *who)
     }
     /*
      * IN_ATTRIB is what unlink(2) and a rename(2) over the name raise while somebody has the file open;
-     * IN_DELETE_SELF would only come after the last close, which is ours. Never read: the signal is all
-     * we want, and an unread queue raises no further ones only when it overflows, which a queue of
-     * identical events does not: the kernel merges them.
+     * IN_DELETE_SELF would only come after the last close, which is ours.
      */
     if (inotify_add_watch(fd, who->path, IN_ATTRIB | IN_MOVE_SELF) == -1 || wait_arm_name(fd) == -1) {
         int error = errno;
@@ -41,7 +43,17 @@ static int watch_inode(const struct identity *who)
         errno = error;
         return -1;
     }
+    inode = fd;
     return 0;
+}
+
+/* An event like the last one that nobody has read is dropped, and raises no signal. */
+static void read_events(void)
+{
+    char events[sizeof(struct inotify_event) * 16];
+
+    while (inode != -1 && read(inode, events, sizeof events) > 0) {
+    }
 }
 
 static int watch_parent(const struct identity *who)
@@ -73,12 +85,12 @@ static int watch_parent(const struct identity *who)
  * In a busy directory each file of others would wake us. False: nothing has changed. True: look again, as
  * what happened before is not told a second time.
  */
-static bool prefer_inode(const struct identity *who)
+static bool prefer_inode(void)
 {
     if (parent == -1 || wait_names() - alarms < FALSE_ALARMS) {
         return false;
     }
-    if (watch_inode(who) == -1) {
+    if (watch_inode(&mailbox) == -1) {
         alarms = wait_names(); /* there may be an instance for us later */
         return false;
     }
@@ -94,12 +106,11 @@ int watch_directory(int fd)
 
 int watch_start(const struct identity *who)
 {
-    static bool started;
-
-    if (!started) {
-        started = watch_parent(who) == 0 || watch_inode(who) == 0;
+    if (parent != -1 || inode != -1) {
+        return 0;
     }
-    return started ? 0 : -1;
+    mailbox = *who;
+    return watch_parent(who) == 0 ? 0 : watch_inode(who);
 }
 
 static int watched = -1;
@@ -145,8 +156,18 @@ static bool is_moved(const struct identity *who)
 
 bool watch_gone(const struct identity *who)
 {
+    /* In this order: what happens after the look is told of. */
+    if (who->device == mailbox.device && who->inode == mailbox.inode) {
+        looked = wait_names();
+    }
+    read_events();
     if (watched != -1 && process_has_ended(watched, 0)) {
         return true;
     }
-    return is_moved(who) || (prefer_inode(who) && is_moved(who));
+    return is_moved(who) || (prefer_inode() && is_moved(who));
+}
+
+bool watch_told(void)
+{
+    return wait_names() != looked;
 }

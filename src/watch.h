@@ -31,7 +31,7 @@ struct identity {
  * Starts watching; from then on each change that may have taken the name away raises SIGURG (see
  * wait.h). Calls after the first that succeeded do nothing. Look with watch_gone() after this call, not
  * before: what happened earlier raises nothing. Returns 0, or -1 and errno when neither way of watching is to
- * be had.
+ * be had now; the next call tries again.
  */
 int watch_start(const struct identity *who);
 
@@ -54,5 +54,8 @@ int watch_process(int pidfd);
  * changes to the other way of watching.
  */
 bool watch_gone(const struct identity *who);
+
+/* Whether there was an alarm since the last watch_gone(), also one that some wait has slept through. */
+bool watch_told(void);
 
 #endif

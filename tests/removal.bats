@@ -164,6 +164,21 @@ others_leave() {
     ended_with 3 receiver
 }
 
+@test "removal is noticed after something else has befallen the mailbox" {
+    local change
+    for change in 'touch box' 'chmod 600 box' 'ln box other.link'; do
+        fifo-make box
+        start receiver "${watched[@]}" fifo-recv box
+        dozes
+        wait_until others_leave inotify
+        $change
+        sleep 0.3 # for the receiver to look, and to sleep on
+        mv "other.$others" box
+        ended_with 3 receiver
+        rm -f box other.*
+    done
+}
+
 @test "removal is noticed in a busy directory where inotify has nothing left" {
     fifo-make box
     start receiver "${watched[@]}" -e inject=inotify_init1:error=EMFILE fifo-recv box
@@ -171,6 +186,20 @@ others_leave() {
     wait_until others_leave INJECTED
     rm box
     ended_with 3 receiver
+}
+
+@test "removal is noticed by a receiver that always finds a message, also while it starts COMMAND" {
+    local n
+    for n in 3 4 5 6 7; do
+        fifo-make box
+        start writer bash -c 'exec yes >box'
+        start receiver fifo-recv -f box true
+        waits writer
+        sleep "0.$n"
+        rm box
+        ended_with 3 receiver
+        status_of writer
+    done
 }
 
 @test "a mailbox that goes between two messages of a run is noticed" {

@@ -813,6 +813,29 @@ request() {
     nothing_left
 }
 
+@test "who has waited for a reply to be fetched notices the removal of its mailbox" {
+    local busy
+    for busy in '' yes; do
+        fifo-make box
+        start asker fifo-send -r -t 30 box x
+        waits asker
+        # The reply has to wait for it. And the server has not yet waited for anything else.
+        kill -STOP "$(cat asker.pid)"
+        start server fifo-recv -f box sh -c 'cat; : >done'
+        wait_until test -e done
+        sleep 0.3
+        [ -z "$busy" ] || for n in {1..20}; do
+            : >"other.$n"
+            pause
+        done
+        kill -CONT "$(cat asker.pid)"
+        ended_with 0 asker
+        waits server
+        rm box done
+        ended_with 3 server
+    done
+}
+
 @test "a removal while a reply comes in parts is noticed" {
     fifo-make box
     # shellcheck disable=SC2016

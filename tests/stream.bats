@@ -825,6 +825,17 @@ export -f with_socket unread_socket unread_terminal
     exec 7>&-
 }
 
+@test "a receiver that waits for a stream is not told by fifo-rm that it was an empty one" {
+    local n
+    for n in {1..12}; do
+        fifo-make box
+        start receiver fifo-recv -R box
+        waits receiver
+        within fifo-rm box
+        ended_with 3 receiver
+    done
+}
+
 @test "what -R excludes is a usage error" {
     fifo-make box
     refused 2 'exclude' fifo-send -R box message
