@@ -74,7 +74,7 @@ load helper
     fifo-make box
     start writer bash -c 'exec yes 1<>box' # it is a reader too, and so outlives ours
     milliseconds within fifo-recv -q -f -t 500ms box >/dev/null || [ $? = 124 ]
-    between 490 3000 "$took"
+    between 490 10000 "$took"
     start receiver fifo-recv -f box
     wait_until test -s receiver.out
     kill -TERM "$(cat receiver.pid)"
@@ -92,8 +92,8 @@ load helper
     for call in openat:3 write:1; do # the third open is the one behind the probe
         start reader bash -c 'exec 7<>drop; sleep 60'
         waits reader
-        start sender strace -o trace -e trace="${call%:*}" -e inject="${call%:*}:delay_enter=1500000:when=${call#*:}" \
-            "${NOBODY[@]}" fifo-send -q -n drop x
+        start sender "${NOBODY[@]}" strace -o trace -e trace="${call%:*}" \
+            -e inject="${call%:*}:delay_enter=1500000:when=${call#*:}" fifo-send -q -n drop x
         sleep 0.3
         kill -KILL -- "-${PEERS[-2]}"
         wait_until test -s sender.status

@@ -176,7 +176,7 @@ all_arrives() {
     fifo-make box
     numbers 100000 >sent
     STDIN=sent start sender fifo-send -l box
-    leave_in_the_middle 100
+    leave_in_the_middle 50
     for count in 1 2 3 1 5 8 13 21 34 55 3000 89 1; do
         within fifo-recv -c "$count" box >lot
         [ "$(wc -l <lot)" = "$count" ]
@@ -190,9 +190,9 @@ all_arrives() {
 
 @test "--peek and -v in the middle of a batch: one message each" {
     fifo-make box
-    numbers 2000 >sent
+    numbers 20000 >sent
     STDIN=sent start sender fifo-send -l box
-    leave_in_the_middle 100
+    leave_in_the_middle 50
     next=$((1000001 + $(wc -l <got)))
     run -0 within fifo-recv --peek box
     assert_output "$next"
@@ -200,27 +200,40 @@ all_arrives() {
     assert_line --index 0 "$next"
     # shellcheck disable=SC2154
     assert_equal "$(grep -c 'message of 8 bytes' <<<"$stderr")" 2
-    within fifo-recv -c $((1998 - $(wc -l <got))) box | tail -n 1 | grep -qx 1002000
+    within fifo-recv -c $((19998 - $(wc -l <got))) box | tail -n 1 | grep -qx 1020000
     ended_with 0 sender
 }
 
+# count_calls SEND-OPTION FILE [RECV-OPTION...]: sends the lines or items of FILE, and sets `most` to how many system
+# calls the busier side made.
+count_calls() {
+    local side calls
+    STDIN=$2 start sender strace -c -o sender.calls fifo-send "$1" box
+    within strace -c -o receiver.calls fifo-recv "${@:3}" -c 100000 box >got 3>&-
+    ended_with 0 sender
+    most=0
+    for side in sender receiver; do
+        calls=$(awk '$NF == "total" { print $4 }' "$side.calls")
+        echo "$2: $side made $calls calls"
+        ((calls >= 20))
+        most=$((calls > most ? calls : most))
+    done
+}
+
 @test "many messages cost few system calls, on both sides" {
+    local kind tries most
     fifo-make box
     numbers 100000 >lines
     numbers 100000 | tr 1 '\377' >records
     numbers 100000 | tr '\n' '\0' >items
-    for kind in lines:-l records:-l items:-0 lines:-s8; do
-        option=${kind#*:}
-        STDIN=${kind%:*} start sender strace -c -o sender.calls fifo-send "$option" box
-        size=()
-        [[ $option != -s* ]] || size=("$option")
-        within strace -c -o receiver.calls fifo-recv "${size[@]}" -c 100000 box >got 3>&-
-        ended_with 0 sender
-        for side in sender receiver; do
-            calls=$(awk '$NF == "total" { print $4 }' "$side.calls")
-            echo "$kind: $side made $calls calls"
-            between 20 30000 "$calls" # most often below 1000; a busy machine makes batches smaller
+    for kind in '-l lines' '-l records' '-0 items' '-s8 lines -s 8'; do
+        # Most often below 1000. A busy machine makes batches smaller; one that is busy five times is not it.
+        most=10000
+        for ((tries = 0; tries < 5 && most >= 10000; tries++)); do
+            # shellcheck disable=SC2086 # options
+            count_calls $kind
         done
+        ((most < 10000))
     done
 }
 
@@ -252,7 +265,9 @@ drain() {
     STDIN=sent start sender fifo-send -l box
     : >got
     most=0
-    for count in 100 300 1 2 1 400 1 50 300 1; do
+    for count in 100 300 1 2 1 400 1 50 300 1 $(yes 100 | head -n 12); do
+        # On a busy machine batches are small for a while.
+        ((count != 100 || most <= 10)) || continue
         within fifo-recv -c "$count" box >>got
         wait_until holds_more_than 0
         drain >>got 2>count
@@ -316,7 +331,7 @@ drain() {
 
 @test "other senders get their turn beside an endless one, but not beside -x" {
     fifo-make box
-    start receiver bash -c 'fifo-recv -f box | grep --line-buffered -v "^y$"'
+    start receiver bash -c 'fifo-recv -f box | grep --line-buffered -v "^[yz]$"'
     start endless bash -c 'yes | fifo-send -l box'
     wait_until test "$(within fifo-recv box)" = y
     for n in {1..8}; do
@@ -329,8 +344,10 @@ drain() {
     assert_output "$(printf 'hello %d\n' {1..8})"$'\n'"$(seq 100)"
     [ ! -s endless.status ]
     kill -KILL -- "-${PEERS[-1]}"
-    start endless bash -c 'yes | fifo-send -x -l box'
-    wait_until test "$(within fifo-recv box)" = y
+    start endless bash -c 'yes z | fifo-send -x -l box'
+    until [ "$(within fifo-recv box)" = z ]; do
+        : # what the one that was killed has left
+    done
     run -124 within fifo-send -q -t 300ms box never
     run -1 grep never receiver.out
 }
@@ -371,12 +388,12 @@ drain() {
         # How long it takes to start one: built for debugging, it takes its time.
         my $start = time;
         system "fifo-recv --version >version";
-        my $life = 0.006 + time - $start;
+        $start = time - $start;
         until (-s "sender.status") {
             my $name = "got/" . ++$n;
             my $pid = fork() // die;
             if ($pid == 0) { open(STDOUT, ">", $name); open(STDERR, ">", "said"); exec "fifo-recv", "-f", "box" }
-            select undef, undef, undef, rand $life;
+            select undef, undef, undef, rand(2 * $start) + rand 0.006;
             kill KILL => $pid;
             waitpid $pid, 0;
         }
@@ -451,7 +468,7 @@ one_ends_in_the_middle() {
         fixed*) SIZE=8 ;;
     esac
     STDIN=sent start sender fifo-send -v "${kind#*:}" -t "$limit" box
-    leave_in_the_middle 100
+    leave_in_the_middle 50
     "$@"
     ended_with "$want" sender
     echo "$kind: $(wc -l <got) received, $(cat sender.err)"
@@ -461,7 +478,7 @@ one_ends_in_the_middle() {
 }
 
 @test "the deadline in the middle of a batch: -v tells what was taken, the others are withdrawn" {
-    ends_in_the_middle 124 5 true
+    ends_in_the_middle 124 8 true
 }
 
 signalled() {
@@ -469,11 +486,11 @@ signalled() {
 }
 
 @test "a signal in the middle of a batch withdraws what is left of it" {
-    ends_in_the_middle 143 10 signalled TERM
+    ends_in_the_middle 143 60 signalled TERM
 }
 
 @test "removal in the middle of a batch withdraws what is left of it" {
-    ends_in_the_middle 3 10 rm box
+    ends_in_the_middle 3 60 rm box
 }
 
 @test "the deadline beside receivers that take one at a time: they got what -v says was taken" {
@@ -540,8 +557,8 @@ signalled() {
     fifo-make box
     exec 7<>box
     numbers 30000 >sent
-    STDIN=sent start sender fifo-send -v -l -t 4 box
-    leave_in_the_middle 100
+    STDIN=sent start sender fifo-send -v -l -t 8 box
+    leave_in_the_middle 50
     printf 'raw 1\n' >box
     printf 'raw 2\n' >box
     within fifo-recv -c 3 box >>got
@@ -591,11 +608,13 @@ signalled() {
     fifo-make box
     for call in write:3 splice:1; do
         start receiver fifo-recv -0 -f box
-        numbers 20000 >sent
+        # Long enough for a few of them to go by splice(2).
+        numbers 20000 | sed "s/$/$(printf '%0600d' 0)/" >sent
         # shellcheck disable=SC2094
         STDIN=sent start sender strace -o trace -e trace=write,splice,ioctl \
             -e inject="${call%:*}:delay_enter=1500000:when=${call#*:}" fifo-send -l box
         # The delayed call is told of when it is done, and the one before it is the look at an empty mailbox.
+        [ "$call" != write:3 ] || wait_until eval '(($(grep -c "^write(" trace) >= 2))'
         wait_until quiet trace
         printf abc >box
         printf abcd >box
@@ -603,7 +622,7 @@ signalled() {
         within fifo-send box end
         kill "$(cat receiver.pid)"
         tr '\0' '\n' <receiver.out >got
-        run -0 grep -vxE '[0-9]{7}|end' got
+        run -0 grep -vxE '[0-9]{607}|end' got
         assert_output abcabcd
         grep -x '[0-9]*' got | cmp - sent
     done
@@ -613,7 +632,7 @@ signalled() {
 quiet() {
     local size
     size=$(stat -c %s "$1")
-    sleep 0.1
+    sleep 0.4
     [ "$size" -gt 0 ] && [ "$(stat -c %s "$1")" = "$size" ]
 }
 
@@ -621,7 +640,7 @@ quiet() {
     fifo-make box
     numbers 5000 >sent
     STDIN=sent start sender fifo-send -l box
-    leave_in_the_middle 100
+    leave_in_the_middle 50
     run -2 --separate-stderr bash -c 'timeout -s KILL 10 fifo-recv -f box >/dev/full'
     one_line 'No space left on device'
     count=$(wc -l <got)
@@ -684,7 +703,7 @@ rest_comes_after() {
     seq 30000 >sent
     STDIN=sent start sender fifo-send -l box
     exec 8<>pipe
-    run -124 bash -c 'timeout -s KILL 10 fifo-recv -q -f -t 300ms box >&8'
+    run -124 bash -c 'timeout -s KILL 10 fifo-recv -q -f -t 1 box >&8'
     dd iflag=nonblock bs=1M count=1 <&8 >out 2>noise
     exec 8>&-
     rest_comes_after out

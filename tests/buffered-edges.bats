@@ -200,8 +200,8 @@ trace"
     start follower fifo-recv -f box
     ended_with 0 sender
     wait_until grep -q three follower.out
-    asleep "$(cat typist.pid)"
-    asleep "$(cat follower.pid)"
+    waits typist
+    waits follower
     exec 7>&-
 }
 
@@ -387,7 +387,7 @@ trace"
     fifo-make -b 1 dead
     fifo-send box bad
     fifo-send dead older
-    run -1 on_stderr fifo-recv -t 300ms --max-tries=1 --dead=dead box false
+    run -1 on_stderr fifo-recv -t 1 --max-tries=1 --dead=dead box false
     assert_output "fifo-recv: 'dead': timed out: it is full
 fifo-recv: 'box': COMMAND failed; the message stays in the mailbox"
     # It has been tried once, so the next worker does not try it, but goes on when it has got rid of it.
@@ -434,7 +434,7 @@ fifo-recv: 'box': COMMAND failed; the message stays in the mailbox"
     waits other
     fifo-send copy 'for the copy'
     ended_with 0 other
-    asleep "$(cat one.pid)"
+    waits one
     fifo-send box 'for the original'
     ended_with 0 one
     assert_equal "$(cat other.out one.out)" $'for the copy\nfor the original'

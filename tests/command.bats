@@ -93,6 +93,7 @@ load helper
     wait_until pgrep -g "$(ps -o pgid= -p "$(cat holder.pid)" | tr -d ' ')" sleep
     run -1 within fifo-recv -q -n --keep box true
     kill -KILL "$(cat holder.pid)"
+    ended_with 137 holder
     run -0 within fifo-recv -n --keep box true
 }
 
@@ -157,7 +158,9 @@ load helper
     for size in 10 1000000; do
         head -c "$size" /dev/urandom >sent
         STDIN=sent start sender fifo-send box
-        run -2 bash -c 'timeout -s KILL 10 fifo-recv -q box > >(exec <&-; sleep 1)'
+        # shellcheck disable=SC2016
+        run -2 bash -c 'exec 9> >(exec <&-; : >closed; sleep 1); until [ -e closed ]; do sleep 0.01; done; rm closed
+            timeout -s KILL 10 fifo-recv -q box >&9'
         run -2 bash -c 'mkfifo p; exec 8<>p 9>p 8>&-; timeout -s KILL 10 fifo-recv -q box >&9; s=$?; rm p; exit $s'
         within fifo-recv box | cmp - sent
         ended_with 0 sender

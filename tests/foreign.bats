@@ -255,7 +255,7 @@ load helper
     wait_until test "$(timeout 5 fifo-recv --peek box)" = raw
     for i in 1 2 3; do
         milliseconds within fifo-send -q -t 100ms box late || [ $? = 124 ]
-        between 90 3000 "$took"
+        between 90 10000 "$took"
     done
     run -1 within fifo-send -q -n box late
     kill -KILL "$(cat raw.pid)"

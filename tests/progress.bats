@@ -52,9 +52,7 @@ gone() {
 @test "--progress=always shows lines: amount, rate, and for a file share and time left" {
     half_way
     STDIN=sent start sender fifo-send -R --progress=always box 8>&-
-    wait_until test -s sender.err
-    run -0 head -n 1 sender.err
-    assert_output --regexp "^$BYTES  $BYTES/s  [1-9][0-9] %  [0-9]+:[0-9]{2} left\$"
+    wait_until grep -Eqx "$BYTES  $BYTES/s  [1-9][0-9] %  [0-9]+:[0-9]{2} left" sender.err
     finish
     ended_with 0 sender
     run -0 cat sender.err

@@ -139,7 +139,7 @@ two"
         exec 8>&-
         ended_with 0 sender
         wait_until grep -q two first.out
-        run -0 within fifo-rm "$box"
+        run -0 within fifo-rm -f "$box" # it may have printed it, and not yet taken it
         ended_with 3 first
     done
 }

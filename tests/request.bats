@@ -120,6 +120,7 @@ asks_for() {
             7>&-
         wait_until test -e begun
         kill -KILL "$(cat asker.pid)"
+        ended_with 137 asker
         : >go
         ended_with 3 server
         grep -q 'COMMAND failed; nobody waits for a reply any more, so the request is dropped' server.err
@@ -129,6 +130,7 @@ asks_for() {
         start server fifo-recv -v "$box" sh -c ': >begun; until [ -e go ]; do sleep 0.01; done; echo y' 7>&-
         wait_until test -e begun
         kill -KILL "$(cat asker.pid)"
+        ended_with 137 asker
         : >go
         ended_with 0 server
         grep -q 'nobody has fetched the reply' server.err
@@ -139,11 +141,13 @@ asks_for() {
     start asker fifo-send -r store x
     waits asker
     kill -KILL "$(cat asker.pid)"
+    ended_with 137 asker
     run -0 on_stderr fifo-recv -v store echo y
     assert_line --partial 'nobody has fetched the reply'
     start asker fifo-send -r store x
     waits asker
     kill -KILL "$(cat asker.pid)"
+    ended_with 137 asker
     run -1 on_stderr fifo-recv store false
     one_line 'COMMAND failed; nobody waits for a reply any more, so the request is dropped' "$output"
     refused 1 empty fifo-recv -n store
@@ -651,8 +655,8 @@ request() {
 
 @test "a receiver that is killed after its reply: the reply is there, and the request is not done again" {
     fifo-make box
-    # Between its notice and the take it looks through what is there for the second time.
-    start server strace -o trace -e inject=tee:signal=KILL:when=2 fifo-recv box sed 's/^/reply to /'
+    # Between its notice and the take it looks through what is in the mailbox for the second time.
+    start server strace -P "$PWD/box" -o trace -e inject=tee:signal=KILL:when=2 fifo-recv box sed 's/^/reply to /'
     milliseconds run -0 within fifo-send -r -t 15 box one
     assert_output 'reply to one'
     between 0 10000 "$took"
@@ -821,8 +825,8 @@ request() {
         waits asker
         # The reply has to wait for it. And the server has not yet waited for anything else.
         kill -STOP "$(cat asker.pid)"
-        start server fifo-recv -f box sh -c 'cat; : >done'
-        wait_until test -e done
+        start server fifo-recv -f box sh -c 'cat; : >ready'
+        wait_until test -e ready
         sleep 0.3
         [ -z "$busy" ] || for n in {1..20}; do
             : >"other.$n"
@@ -831,7 +835,7 @@ request() {
         kill -CONT "$(cat asker.pid)"
         ended_with 0 asker
         waits server
-        rm box done
+        rm ready box
         ended_with 3 server
     done
 }

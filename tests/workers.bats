@@ -260,7 +260,7 @@ fifo-recv: 'jobs': COMMAND failed; the message stays in the mailbox"
     # shellcheck disable=SC2016
     start keeper sh -c 'while [ ! -e begun ]; do sleep 0.01; done; exec python3 -B "$0" jobs' \
         "$ROOT/tests/buffered/keep.py"
-    run -4 on_stderr fifo-recv -t 3 jobs sh -c 'touch begun; while [ ! -e held ]; do sleep 0.01; done; sleep 0.1'
+    run -4 on_stderr fifo-recv -t 8 jobs sh -c 'touch begun; while [ ! -e held ]; do sleep 0.01; done; sleep 0.1'
     one_line 'dealt with, but cannot be taken' "$output"
 }
 
@@ -333,7 +333,7 @@ fifo-recv: 'jobs': COMMAND failed; the message stays in the mailbox"
 
 @test "a lock that is not to be had after COMMAND has succeeded is 4, whichever it is" {
     fifo-send jobs one two
-    start first fifo-recv -t 3 jobs sh -c ': >begun; until [ -e go ]; do sleep 0.01; done'
+    start first fifo-recv -t 8 jobs sh -c ': >begun; until [ -e go ]; do sleep 0.01; done'
     wait_until test -e begun
     # Announced, and not marked: whoever comes next has to repair that, for which it needs what a sender has.
     run -137 within strace -o trace -e inject=pwrite64:signal=KILL:when=3 fifo-recv jobs

@@ -99,6 +99,8 @@ def survive(name, case, point):
         holder.kill()
         holder.wait()
     drain()
+    # Who is killed between fork(2) and execve(2) leaves a child that has the message for an instant.
+    wait_for("all are handed out", lambda: waiting() == 0 or (drain() or True) and waiting() == 0)
     printed = done.stdout.decode().split("\n")[:-1]
     got = [name_of(line) for line in printed] if case.command[0] == "fifo-recv" else []
     if os.path.exists("dead"):

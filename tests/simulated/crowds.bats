@@ -60,18 +60,20 @@ many() {
 }
 
 @test "two hundred receivers are freed, though inotify has fewer instances for one user" {
-    fifo-make herd
+    local herd=herd.$$
+    fifo-make "$herd"
     for i in {1..200}; do
-        timeout -s KILL 60 fifo-recv herd 3>&- 2>"err.$i" &
+        timeout -s KILL 60 fifo-recv "$herd" 3>&- 2>"err.$i" &
     done
     # By a name that no other test uses: all of them have looked, armed and are asleep. What they would do next is
     # nothing.
-    wait_until bash -c '[ "$(pgrep -fc "^fifo-recv herd")" = 200 ]'
-    for pid in $(pgrep -f '^fifo-recv herd'); do
+    # shellcheck disable=SC2016
+    wait_until bash -c '[ "$(pgrep -fc "^fifo-recv $0")" = 200 ]' "$herd"
+    for pid in $(pgrep -f "^fifo-recv $herd"); do
         wait_until asleep "$pid"
     done
     sleep 0.3
-    rm herd # fifo-rm would wake them by opening it, too
+    rm "$herd" # fifo-rm would wake them by opening it, too
     for i in {1..200}; do
         status=0
         wait -n || status=$?

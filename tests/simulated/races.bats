@@ -43,9 +43,10 @@ lines_of() { # LETTER COUNT: lines of 8 bytes
 
 @test "a raw writer that fills the mailbox just before a batch moves in tears nothing, and gets nothing torn" {
     hold
-    lines_of m 60000 >sent
+    # Long enough for a few of them to go by splice(2).
+    lines_of m 20000 | sed "s/$/$(printf '%0500d' 0)/" >sent
     lines_of r 50000 >raw
-    start receiver fifo-recv -q -c 20000 box 8>&-
+    start receiver fifo-recv -q -c 5000 box 8>&-
     STDIN=sent delayed sender splice 6 700 fifo-send -l -v -t 2 box
     wait_until eval '(($(grep -c " splice(" sender.trace) >= 5))'
     sleep 0.3 # into the delay, for which there is no state to look at
@@ -57,7 +58,7 @@ lines_of() { # LETTER COUNT: lines of 8 bytes
     ended_with 0 writer
     ended_with 124 rest
     cat receiver.out rest.out >got
-    run -1 grep -vxE '[mr][0-9]{6}' got
+    run -1 grep -vxE 'r[0-9]{6}|m[0-9]{506}' got
     grep '^r' got | cmp - raw
     [ -z "$(grep '^m' got | sort | uniq -d)" ]
     taken=$(sed -n 's/.* \([0-9]*\) taken.*/\1/p' sender.err)
@@ -137,8 +138,8 @@ lines_of() { # LETTER COUNT: lines of 8 bytes
     STDIN=sent start sender fifo-send -l -t 5 box 8>&-
     mkfifo slow
     exec 7<>slow
-    milliseconds within bash -c 'ulimit -i 0 && exec fifo-recv -q -f -t 3 box >slow' 7>&- 8>&- || [ $? = 2 ]
-    between 0 2000 "$took"
+    milliseconds within bash -c 'ulimit -i 0 && exec fifo-recv -q -f -t 30 box >slow' 7>&- 8>&- || [ $? = 2 ]
+    between 0 10000 "$took"
     exec 7>&-
 }
 

@@ -61,6 +61,7 @@ a_server_is_killed() {
         killed_at "$call" victim fifo-recv box "${COMMAND[@]}"
         status_of victim >/dev/null
         # Was it in hand, that is known at once. Otherwise somebody else takes it.
+        wait_until eval '[ -s asker.status ] || asleep "$(<asker.pid)"'
         start next fifo-recv box "${COMMAND[@]}"
         status=$(status_of asker)
         kill "$(<next.pid)" 2>/dev/null || true

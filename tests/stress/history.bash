@@ -83,7 +83,9 @@ for ((s = 0; s < SENDERS; s++)); do
 done
 # times STATUS LOG: how often that stands in a log that is being written.
 times() {
-    grep -c " $1\$" "log/$2" 2>/dev/null
+    local count
+    count=$(grep -c " $1\$" "log/$2" 2>/dev/null)
+    echo "${count:-0}"
 }
 
 for ((s = 0; s < SENDERS; s++)); do

@@ -65,7 +65,7 @@ exchange() {
     start first fifo-send box first
     waits first
     start second "${checked[@]}" fifo-send -t 10 box second
-    wait_until bash -c 'grep -q F_OFD /dev/null || sleep 1'
+    waits second
     within fifo-rm box
     ended_with 3 first second
 }
