@@ -181,6 +181,9 @@ void cli_progress(struct common *common, enum progress_unit unit, int input, int
 
     if (common->shown != PROGRESS_NEVER && !shares) {
         progress_start(&common->progress, common->shown, unit, input);
+        if (common->progress.page != NULL) {
+            wait_tidily(progress_tidy);
+        }
     }
 }
 

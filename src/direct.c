@@ -46,6 +46,8 @@ struct verdict direct_verdict(const struct direct *direct, struct verdict v)
 
     if (direct->other != 0 && (v.status == STATUS_GONE || is_middle) && peer_is_dead(&direct->peer)) {
         v.reason = is_middle ? "has ended in the middle" : "has ended";
+    } else if (direct->other != 0 && v.status == STATUS_GONE) {
+        v.reason = "the link with it was removed";
     }
     return v;
 }

@@ -284,7 +284,8 @@ int main(int argc, char **argv)
 
     cli_parse(argc, argv, &argp, 0, &options);
     const int input = options.count > 0 ? -1 : STDIN_FILENO;
-    cli_progress(&options.common, options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES, input, input);
+    const int beside = options.wants != 0 && isatty(STDOUT_FILENO) ? STDOUT_FILENO : input;
+    cli_progress(&options.common, options.raw ? PROGRESS_BYTES : PROGRESS_MESSAGES, input, beside);
     struct verdict v = direct_link(&options.common, &options.direct, true, &options.mailbox);
     if (v.status == STATUS_DONE && options.raw) {
         return run_raw(&options);

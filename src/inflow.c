@@ -1,6 +1,7 @@
 #include "inflow.h"
 
 #include "front.h"
+#include "link.h"
 #include "mailbox.h"
 #include "message.h"
 #include "peek.h"
@@ -102,7 +103,9 @@ static struct verdict await_stream(const struct stream *stream, struct receiver 
         v = receiver_take_turn(receiver);
     }
     if (v.status == STATUS_TIMEOUT) {
-        v.reason = stream->passed > 0 ? "timed out: no further stream came" : "timed out: nothing came";
+        v.reason =
+            link_signed(receiver->fd, LINK_RECEIVER, "timed out",
+                        stream->passed > 0 ? "timed out: no further stream came" : "timed out: nothing came");
     }
     return v;
 }

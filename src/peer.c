@@ -70,7 +70,9 @@ static struct verdict find_self(pid_t claimed, struct process *self)
     if (!found) {
         return verdict_errno("cannot find out who runs this command; say --self=PID", errno);
     }
-    find_original(self);
+    if (claimed == 0) {
+        find_original(self);
+    }
     return verdict_done();
 }
 
@@ -323,7 +325,8 @@ struct verdict peer_link(struct peer *peer, pid_t other, pid_t self, bool sendin
     }
     if (v.status == STATUS_DONE && (us.pid == them.pid || us.pid == FIRST)) {
         snprintf(detail, size, "process %d", (int)us.pid);
-        v = verdict(STATUS_ERROR, us.pid == FIRST ? FIRST_HAS_NO_LINKS : "is this process itself");
+        v = verdict(STATUS_ERROR, us.pid == FIRST ? FIRST_HAS_NO_LINKS
+                                                  : "is this process itself, or what it runs in; see --self");
     }
     if (v.status == STATUS_DONE) {
         v = make_link(peer, directory, &us, &them, sending);

@@ -155,7 +155,10 @@ static void wipe(struct progress_page *page)
 
 /* --- the painter --------------------------------------------------------------------------------------- */
 
-static struct progress_page *painted; /* for the handler */
+/* For the handlers. */
+static struct progress_page *painted;
+static pid_t painter;
+static pid_t painters_parent;
 
 static void leave(int number)
 {
@@ -305,18 +308,20 @@ void progress_start(struct progress *progress, enum progress_when when, enum pro
         return;
     }
     painted = page;
-    pid_t self = getpid();
+    const pid_t self = getpid();
+    painters_parent = self;
     /*
      * fork(2) with no signal at the end, which fork(3) cannot say: a SIGCHLD of the painter would wake those
      * who wait for COMMAND's, and where SIGCHLD is ignored the kernel would reap the painter, and
      * progress_stop() might kill whoever had its pid next. All zero, the order of the arguments, which
      * depends on the machine, does not matter. The child calls nothing that fork(3) would have prepared.
      */
-    pid_t painter = (pid_t)syscall(SYS_clone, 0UL, 0UL, 0UL, 0UL, 0UL);
+    painter = (pid_t)syscall(SYS_clone, 0UL, 0UL, 0UL, 0UL, 0UL);
     if (painter == 0) {
         paint(self, unit, total, progress->terminal);
     }
     if (painter == -1) {
+        painted = NULL;
         munmap(page, sizeof *page);
         return;
     }
@@ -329,6 +334,16 @@ const char *progress_prefix(const struct progress *progress)
     return progress != NULL && progress->page != NULL && progress->terminal && in_foreground() ? WIPE : "";
 }
 
+/* The painter does the same when we die; but by then the shell may have the terminal back. */
+void progress_tidy(void)
+{
+    /* Not in a child that is about to become COMMAND. */
+    if (painted != NULL && getpid() == painters_parent) {
+        kill(painter, SIGKILL);
+        wipe(painted);
+    }
+}
+
 void progress_stop(struct progress *progress)
 {
     if (progress == NULL || progress->page == NULL) {
@@ -338,6 +353,7 @@ void progress_stop(struct progress *progress)
     while (waitpid(progress->painter, NULL, __WALL) == -1 && errno == EINTR) {
     }
     wipe(progress->page);
+    painted = NULL;
     munmap(progress->page, sizeof *progress->page);
     *progress = (struct progress){0};
 }

@@ -88,4 +88,8 @@ const char *progress_prefix(const struct progress *progress);
  */
 void progress_stop(struct progress *progress);
 
+/* Ends the painter and wipes its line, in a signal handler that is about to end the process, see
+ * wait_tidily(). Blocks as the above. */
+void progress_tidy(void);
+
 #endif

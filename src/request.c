@@ -91,11 +91,8 @@ static void take(struct request *request)
             return;
         }
         struct verdict v = receiver_next(replies, &message);
-        if (v.status == STATUS_REFUSED) {
-            continue;
-        }
         if (v.status != STATUS_DONE) {
-            if (v.status == STATUS_ERROR) {
+            if (v.status == STATUS_ERROR || v.status == STATUS_REFUSED) {
                 request->trouble =
                     verdict(STATUS_UNCERTAIN, "it was taken, but what came as a reply cannot be read");
             }

@@ -21,7 +21,11 @@ static struct verdict wait_for_reader(struct sender *sender)
     if (sender->nonblock) {
         return verdict(STATUS_NOT_NOW, "no receiver is there");
     }
-    return mailbox_open_waiting(&sender->box, sender->until, &sender->fd);
+    struct verdict v = mailbox_open_waiting(&sender->box, sender->until, &sender->fd);
+    if (v.status == STATUS_GONE) {
+        v.reason = sender->raw ? "removed while waiting" : gone;
+    }
+    return v;
 }
 
 struct verdict sender_open(struct sender *sender, const char *path)

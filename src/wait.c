@@ -18,6 +18,7 @@ static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM};
 #define SIGDEADLINE (SIGRTMIN + 5)
 
 #define REPEAT MILLISECONDS(10)
+#define WISHES 2
 
 static sigset_t entry_mask; /* the mask at start */
 static sigset_t awaited;    /* what wait_event() takes */
@@ -408,13 +409,15 @@ int wait_arm_name(int fd)
     return fcntl(fd, F_SETSIG, SIGURG) == -1 ? -1 : arm(fd);
 }
 
-static void (*last_wish)(void);
+static void (*last_wishes[WISHES])(void);
 
 /* What it deletes may be watched, and raises SIGURG: nobody may jump out of here. */
 static void die_tidily(int number)
 {
     may_jump = 0;
-    last_wish();
+    for (size_t i = 0; i < WISHES && last_wishes[i] != NULL; i++) {
+        last_wishes[i]();
+    }
     signal(number, SIG_DFL);
     raise(number); /* takes effect when we return: until then it is blocked */
 }
@@ -423,7 +426,11 @@ void wait_tidily(void (*tidy_up)(void))
 {
     struct sigaction action = {.sa_handler = die_tidily, .sa_flags = SA_RESTART};
 
-    last_wish = tidy_up;
+    size_t at = 0;
+    while (at + 1 < WISHES && last_wishes[at] != NULL && last_wishes[at] != tidy_up) {
+        at++;
+    }
+    last_wishes[at] = tidy_up;
     sigfillset(&action.sa_mask);
     for (size_t i = 0; i < ENDING; i++) {
         if (!ignored(ending[i])) {

@@ -131,7 +131,7 @@ const sigset_t *wait_entry_mask(void);
 
 /*
  * Has the signals that end a process call `tidy_up`, which makes only calls that signal-safety(7) allows,
- * before they end it: wherever they are not blocked, and with wait_die().
+ * before they end it: wherever they are not blocked, and with wait_die(). Two modules may ask for that.
  */
 void wait_tidily(void (*tidy_up)(void));
 

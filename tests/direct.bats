@@ -216,6 +216,20 @@ another link"
     one_line 'no such process' "$stderr"
 }
 
+@test "a subshell can be a process of its own" {
+    # shellcheck disable=SC2016
+    run -0 within bash -c '(fifo-recv -t 20 --self=$BASHPID --from=$$) & fifo-send -t 20 --to=$! hello; wait'
+    assert_output hello
+}
+
+@test "that its link was removed is not said of the process" {
+    start receiver fifo-recv --from=$$
+    waits receiver
+    rm "$FIFO_DIR"/*
+    ended_with 3 receiver
+    one_line "process $$': the link with it was removed" "$(<receiver.err)"
+}
+
 @test "a stream between two processes ends with one of them, and that is said" {
     meet bash 'fifo-recv -R --from=$other >got'
     STDIN=<(printf abc; exec sleep 60) start sender fifo-send -R --self=$$ --to="$them"

@@ -130,6 +130,40 @@ gone() {
     [ ! -s sender.err ]
 }
 
+@test "a signal wipes the line, though the shell may have the terminal back before the painter knows" {
+    fifo-make box
+    mkfifo keys
+    exec 7<>keys
+    start receiver fifo-recv -f box 7>&-
+    on_terminal sender 'fifo-send -l --progress box <keys' 7>&-
+    echo one >&7
+    wait_until grep -aq '1 message ' sender.shown
+    painter_of "$(<sender.main)"
+    kill -STOP "$painter"
+    kill -TERM "$(<sender.main)"
+    status_of sender
+    exec 7>&-
+    [[ $(<sender.out) == *"${ESCAPE}[K" ]]
+    wait_until gone "$painter"
+}
+
+@test "replies and receipts on the terminal get no line between them" {
+    local option
+    fifo-make box
+    for option in -r --receipt; do
+        start receiver fifo-recv box sh -c 'sleep 0.6; cat'
+        on_terminal sender "fifo-send $option -P box x"
+        ended_with 0 receiver sender
+        run -1 grep -a message sender.out
+        run -1 grep -a "$ESCAPE" sender.out
+        # Where they go elsewhere, it is drawn.
+        start receiver fifo-recv box sh -c 'sleep 0.6; cat'
+        on_terminal sender "fifo-send $option -P box x >reply"
+        ended_with 0 receiver sender
+        grep -aq message sender.out
+    done
+}
+
 @test "a WHEN that is none is a usage error" {
     fifo-make box
     for command in fifo-send fifo-recv; do

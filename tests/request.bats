@@ -808,13 +808,16 @@ request() {
 }
 
 @test "a reply that nobody can read is 4, for the request was taken" {
+    local bytes
     fifo-make box
-    # shellcheck disable=SC2016
-    start server fifo-recv box sh -c 'printf "\377fm\2R\0\20\0\023\0\0\0\0\0\0\0hi\n" >"$FIFO_REPLY"; sleep 0.2'
-    run -4 on_stderr fifo-send -r -t 20 box x
-    one_line 'taken, but what came as a reply cannot be read' "$output"
-    status_of server
-    nothing_left
+    for bytes in '\377fm\2R\0\20\0\023\0\0\0\0\0\0\0hi\n' '\377fm\1Z\0\20\0\023\0\0\0\0\0\0\0hi\n' '\377fm\n'; do
+        # shellcheck disable=SC2016
+        start server fifo-recv box sh -c 'printf "$0" >"$FIFO_REPLY"; sleep 0.2' "$bytes"
+        run -4 on_stderr fifo-send -r box x
+        one_line 'taken, but what came as a reply cannot be read' "$output"
+        status_of server
+        nothing_left
+    done
 }
 
 @test "who has waited for a reply to be fetched notices the removal of its mailbox" {

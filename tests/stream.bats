@@ -841,6 +841,14 @@ export -f with_socket unread_socket unread_terminal
     done
 }
 
+@test "who waits for a stream beside -x is told who has it" {
+    fifo-make box
+    start owner fifo-recv -x -f box
+    waits owner
+    run -124 on_stderr fifo-recv -R -t 100ms box
+    assert_output "fifo-recv: 'box': timed out: process $(<owner.pid) has it to itself"
+}
+
 @test "what -R excludes is a usage error" {
     fifo-make box
     refused 2 'exclude' fifo-send -R box message
