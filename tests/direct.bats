@@ -218,7 +218,7 @@ another link"
 
 @test "a subshell can be a process of its own" {
     # shellcheck disable=SC2016
-    run -0 within bash -c '(fifo-recv -t 20 --self=$BASHPID --from=$$) & fifo-send -t 20 --to=$! hello; wait'
+    run -0 within bash -c '(fifo-recv -t 20 --self=$BASHPID --from=$$; true) & fifo-send -t 20 --to=$! hello; wait'
     assert_output hello
 }
 
