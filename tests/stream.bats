@@ -5,9 +5,11 @@ load helper
 KIB=1024
 MIB=$((1024 * KIB))
 
-# content SIZE: so many bytes that do not repeat, for `cmp` to see what is missing or comes twice.
+# content SIZE: so many bytes, at least one, that do not repeat, for `cmp` to see what is missing or comes twice. The
+# first is not the one that messages may begin with.
 content() {
-    head -c "$1" /dev/urandom
+    printf x
+    head -c $(($1 - 1)) /dev/urandom
 }
 
 # feed: opens descriptor 7, to which a test writes what a sender's standard input, the file `input`, is to have. Closing
@@ -105,6 +107,18 @@ export -f with_socket unread_socket unread_terminal
             ended_with 0 sender
             one_line "'box': $size bytes written, $size of them read" "$(cat sender.err)"
         done
+    done
+}
+
+@test "a stream may begin with the byte that messages begin with" {
+    fifo-make box
+    for begin in '\377' '\377fm' '\377\377fm\1R'; do
+        # shellcheck disable=SC2059
+        printf "$begin" >sent
+        content 100000 >>sent
+        STDIN=sent start sender fifo-send -R box
+        within fifo-recv -R box | cmp - sent
+        ended_with 0 sender
     done
 }
 
