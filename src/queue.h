@@ -91,7 +91,7 @@ struct queue {
 };
 
 /* Flags of a message: RETURN_ADDRESS_BYTES of a return address (message.h) stand before its content. */
-#define QUEUE_ADDRESSED 1U
+#define QUEUE_ADDRESSED RECORD_FLAGS
 
 /* One message to store. */
 struct queue_item {

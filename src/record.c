@@ -50,8 +50,8 @@ void record_seal_header(struct record *record, uint64_t id, uint64_t at)
 /* Whether this is a record that lies at `at` and ends by `limit`. */
 static bool is_valid(const struct record *record, uint64_t id, uint64_t at, uint64_t limit)
 {
-    if (record->magic != MAGIC || record->sequence > RECORD_MOST || at > limit ||
-        limit - at < sizeof *record || record->length > limit - at - sizeof *record ||
+    if (record->magic != MAGIC || record->sequence > RECORD_MOST || record->flags > RECORD_FLAGS ||
+        at > limit || limit - at < sizeof *record || record->length > limit - at - sizeof *record ||
         record_size(record->length) > limit - at) {
         return false;
     }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #define RECORD_ALIGN 16
+#define RECORD_FLAGS 1U                  /* all that there are so far, for the layers above */
 #define RECORD_MOST  (UINT64_C(1) << 62) /* no mailbox has had so many messages; room to count on */
 
 enum record_state {
@@ -31,7 +32,7 @@ struct record {
     uint64_t length;   /* of the content */
     uint64_t content;  /* checksum of the content */
     uint32_t sender;   /* process id, a claim */
-    uint32_t flags;    /* for the layers above */
+    uint32_t flags;    /* of RECORD_FLAGS */
     uint64_t time;     /* when it was stored: nanoseconds of CLOCK_REALTIME */
     uint32_t state;    /* the mark begins here */
     uint32_t tries;    /* how often it was leased again */
