@@ -10,11 +10,15 @@
 #include <unistd.h>
 
 /* In this order: a writer can write and go between our look and this question. */
-bool front_is_all(const struct receiver *receiver, size_t seen)
+bool front_is_left(const struct receiver *receiver)
 {
     struct pollfd end = {.fd = receiver->fd, .events = POLLIN};
-    bool hung_up = poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0;
-    return hung_up && peek_count(receiver->fd) == seen;
+    return poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0;
+}
+
+bool front_is_all(const struct receiver *receiver, size_t seen)
+{
+    return front_is_left(receiver) && peek_count(receiver->fd) == seen;
 }
 
 /*

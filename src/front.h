@@ -29,10 +29,12 @@ enum step {
  */
 enum step front_find(struct receiver *receiver, struct message *message, struct verdict *v);
 
-/*
- * Whether no process has the other end open any more, for a FIFO that had a writer since we opened it, and
- * what we have `seen`, so many bytes, is all it left. poll(2), FIONREAD.
+/* Whether no process has the other end open any more, for a FIFO that had a writer since we opened it.
+ * poll(2).
  */
+bool front_is_left(const struct receiver *receiver);
+
+/* The same, and what we have `seen`, so many bytes, is all it left. poll(2), FIONREAD. */
 bool front_is_all(const struct receiver *receiver, size_t seen);
 
 #endif

@@ -12,12 +12,6 @@
 #include <limits.h>
 #include <unistd.h>
 
-static bool hung_up(int fd)
-{
-    struct pollfd end = {.fd = fd, .events = POLLIN};
-    return poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0;
-}
-
 /* Whether the stream has ended, and all of it been written: that nobody reads on does not matter then. */
 static bool is_over(const struct stream *stream, const struct receiver *receiver)
 {
@@ -90,7 +84,7 @@ static struct verdict await_stream(const struct stream *stream, struct receiver 
     struct verdict v = verdict_done();
 
     while (v.status == STATUS_DONE && peek_count(receiver->fd) == 0) {
-        bool over = hung_up(receiver->fd);
+        bool over = front_is_left(receiver);
         if (over && !stream->follow) {
             /* Who removes it opens and closes it, so that nobody is stuck in open(2). */
             v = watch_gone(&receiver->box.id) ? verdict(STATUS_GONE, "removed while waiting") : v;

@@ -326,7 +326,6 @@ void progress_start(struct progress *progress, enum progress_when when, enum pro
         return;
     }
     progress->page = page;
-    progress->painter = painter;
 }
 
 const char *progress_prefix(const struct progress *progress)
@@ -349,8 +348,8 @@ void progress_stop(struct progress *progress)
     if (progress == NULL || progress->page == NULL) {
         return;
     }
-    kill(progress->painter, SIGKILL);
-    while (waitpid(progress->painter, NULL, __WALL) == -1 && errno == EINTR) {
+    kill(painter, SIGKILL);
+    while (waitpid(painter, NULL, __WALL) == -1 && errno == EINTR) {
     }
     wipe(progress->page);
     painted = NULL;

@@ -41,8 +41,7 @@ struct progress_page {
 /* All zero, as {0} makes it, it is one that is not running. */
 struct progress {
     struct progress_page *page; /* NULL: not running */
-    pid_t painter;
-    bool terminal; /* standard error is one */
+    bool terminal;              /* standard error is one */
 };
 
 /*

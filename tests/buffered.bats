@@ -132,14 +132,6 @@ five"
     ended_with 0 sender
 }
 
-# ticks NAME...: processor time of the peers so far, in hundredths of a second.
-ticks() {
-    local name
-    for name; do
-        cat "/proc/$(cat "$name.pid")/stat"
-    done | awk '{ sum += $14 + $15 } END { print sum }'
-}
-
 @test "who waits for room takes no processor time, nor who waits for a message" {
     local before after
     fifo-make -b 1 box empty

@@ -119,6 +119,26 @@ asleep() {
     [[ ${stat##*) } == S* ]]
 }
 
+# dozes TRACE: until the peer that is traced there sleeps without an end, as who waits for messages does.
+dozes() {
+    wait_until grep -q 'rt_sigtimedwait.*NULL, NULL, 8$' "$1"
+}
+
+# others_leave DIRECTORY WHAT: one more file in it; whether the file `trace` has WHAT.
+others_leave() {
+    others=$((${others:-0} + 1))
+    : >"$1/other.$others"
+    grep -q "$2" trace
+}
+
+# ticks NAME...: processor time of the peers so far, in hundredths of a second.
+ticks() {
+    local name
+    for name; do
+        cat "/proc/$(<"$name.pid")/stat"
+    done | awk '{ sum += $14 + $15 } END { print sum }'
+}
+
 # milliseconds COMMAND...: runs it and sets `took`; the status is COMMAND's.
 milliseconds() {
     local before=${EPOCHREALTIME/./} status=0

@@ -108,11 +108,6 @@ all_freed() {
     exec 7>&-
 }
 
-# dozes: the traced peer waits, without an end, and watches.
-dozes() {
-    wait_until grep -q 'rt_sigtimedwait.*NULL, NULL, 8$' trace
-}
-
 watched=(strace -o trace -e "trace=inotify_init1,fcntl,rt_sigtimedwait")
 
 @test "removal is noticed without an inotify instance, which would delay the exit" {
@@ -120,7 +115,7 @@ watched=(strace -o trace -e "trace=inotify_init1,fcntl,rt_sigtimedwait")
         fifo-make box other
         mv other "$BATS_TEST_TMPDIR/new"
         start receiver "${watched[@]}" fifo-recv "$path"
-        dozes
+        dozes trace
         mv new box
         ended_with 3 receiver
         run -1 grep inotify trace
@@ -134,28 +129,21 @@ watched=(strace -o trace -e "trace=inotify_init1,fcntl,rt_sigtimedwait")
     fifo-make -m 666 hidden/box
     chmod 711 hidden
     start receiver "${watched[@]}" "${NOBODY[@]}" fifo-recv hidden/box
-    dozes
+    dozes trace
     grep -q inotify trace
     rm hidden/box
     ended_with 3 receiver
 }
 
-# others_leave WHAT: one more file in the directory; whether the trace has WHAT.
-others_leave() {
-    ((++others))
-    : >"other.$others"
-    grep -q "$1" trace
-}
-
 @test "what others do in the directory wakes a few times, and no more" {
     fifo-make box
     start receiver "${watched[@]}" fifo-recv box
-    dozes
-    wait_until others_leave inotify
+    dozes trace
+    wait_until others_leave . inotify
     sleep 0.2
     calls=$(wc -l <trace)
     for n in {1..50}; do
-        others_leave inotify
+        others_leave . inotify
         pause
     done
     # Not two for each file; the last of before may have been late.
@@ -169,8 +157,8 @@ others_leave() {
     for change in 'touch box' 'chmod 600 box' 'ln box other.link'; do
         fifo-make box
         start receiver "${watched[@]}" fifo-recv box
-        dozes
-        wait_until others_leave inotify
+        dozes trace
+        wait_until others_leave . inotify
         $change
         sleep 0.3 # for the receiver to look, and to sleep on
         mv "other.$others" box
@@ -182,8 +170,8 @@ others_leave() {
 @test "removal is noticed in a busy directory where inotify has nothing left" {
     fifo-make box
     start receiver "${watched[@]}" -e inject=inotify_init1:error=EMFILE fifo-recv box
-    dozes
-    wait_until others_leave INJECTED
+    dozes trace
+    wait_until others_leave . INJECTED
     rm box
     ended_with 3 receiver
 }

@@ -176,7 +176,7 @@ nothing_is_left() {
     ended_with 3 sender
     fifo-make other
     start sender strace -f -o sender.trace fifo-send other message
-    wait_until grep -q 'rt_sigtimedwait.*NULL, NULL, 8$' sender.trace
+    dozes sender.trace
     sleep 0.2
     before=$(cat follower.trace sender.trace | wc -l)
     sleep 1.5

@@ -86,6 +86,12 @@ def check_count(case):
     return filling[:stored]
 
 
+def drain_all():
+    """Whether nothing was left, or in other hands."""
+    drain()
+    return waiting() == 0
+
+
 def survive(name, case, point):
     """One run, and what has to hold after it. Returns what was received twice."""
     case.prepare()
@@ -98,9 +104,8 @@ def survive(name, case, point):
     if holder:
         holder.kill()
         holder.wait()
-    drain()
     # Who is killed between fork(2) and execve(2) leaves a child that has the message for an instant.
-    wait_for("all are handed out", lambda: waiting() == 0 or (drain() or True) and waiting() == 0)
+    wait_for("all are handed out", drain_all)
     printed = done.stdout.decode().split("\n")[:-1]
     got = [name_of(line) for line in printed] if case.command[0] == "fifo-recv" else []
     if os.path.exists("dead"):

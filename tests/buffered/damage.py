@@ -123,6 +123,11 @@ def seal(data, begin, end, seed, library):
     struct.pack_into("=Q", data, end, library.xxh3(bytes(data[begin:end]), end - begin, seed & MASK))
 
 
+def seal_record(queue, at, identity, library):
+    check = library.xxh3(bytes(queue[at + 8:at + 48]), 40, (identity ^ at) & MASK) & 0xFFFFFFFF
+    struct.pack_into("=I", queue, at + 4, check)
+
+
 def forge(files, library):
     """Writes nonsense into some fields and makes all checks right again."""
     state, queue = bytearray(files[".state"]), bytearray(files["queue"])
@@ -153,9 +158,7 @@ def forge(files, library):
                 identity = struct.unpack_from("=Q", state, 24)[0]
                 low = library.xxh3(struct.pack("=Q", distance), 8, (identity ^ at) & MASK) & 0xFFFF
                 struct.pack_into("=Q", queue, at + 56, (distance << 16 | low) & MASK)
-            identity = struct.unpack_from("=Q", state, 24)[0]
-            check = library.xxh3(bytes(queue[at + 8:at + 48]), 40, (identity ^ at) & MASK) & 0xFFFFFFFF
-            struct.pack_into("=I", queue, at + 4, check)
+            seal_record(queue, at, struct.unpack_from("=Q", state, 24)[0], library)
     identity = struct.unpack_from("=Q", state, 24)[0]
     seal(state, 0, 32, 1, library)
     seal(queue, 0, 32, 1, library)
@@ -170,9 +173,7 @@ def unknown_flag(good, library):
     """A record that a later version may write is not believed, and the others are."""
     queue = bytearray(good["queue"])
     struct.pack_into("=I", queue, 64 + 36, 2)
-    identity = struct.unpack_from("=Q", good[".state"], 24)[0]
-    check = library.xxh3(bytes(queue[72:112]), 40, (identity ^ 64) & MASK) & 0xFFFFFFFF
-    struct.pack_into("=I", queue, 68, check)
+    seal_record(queue, 64, struct.unpack_from("=Q", good[".state"], 24)[0], library)
     put({**good, "queue": bytes(queue)})
     done = run("fifo-recv", "-n", "-f", "box", status=1)
     with open("out.flag", "wb") as out:

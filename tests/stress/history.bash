@@ -75,23 +75,21 @@ raw_all() {
     echo "$n" >log/raw
 }
 
+# happened STATUS LOG: waits until that stands FEW times in a log that is being written.
+happened() {
+    until [ "$(grep -c " $1\$" "log/$2" 2>/dev/null)" -ge "$FEW" ] 2>/dev/null; do
+        sleep 0.01
+    done
+}
+
 pids=() receivers=()
 for ((s = 0; s < SENDERS; s++)); do
     RANDOM=$((${SEED:-$$} + s + 1))
     send_all "$s" &
     pids+=($!)
 done
-# times STATUS LOG: how often that stands in a log that is being written.
-times() {
-    local count
-    count=$(grep -c " $1\$" "log/$2" 2>/dev/null)
-    echo "${count:-0}"
-}
-
 for ((s = 0; s < SENDERS; s++)); do
-    while (($(times 124 "send.$s") < FEW)); do
-        sleep 0.01
-    done
+    happened 124 "send.$s"
 done
 for ((r = 0; r < RECEIVERS; r++)); do
     RANDOM=$((${SEED:-$$} + 100 + r))
@@ -104,9 +102,7 @@ if ((RAW)); then
 fi
 wait "${pids[@]}"
 for ((r = 0; r < RECEIVERS; r++)); do
-    while (($(times 137 "recv.$r") < FEW)); do
-        sleep 0.01
-    done
+    happened 137 "recv.$r"
 done
 : >stop
 wait "${receivers[@]}"
