@@ -17,8 +17,6 @@
 /* How long who asked has to fetch a reply, and how much longer for each byte of it. */
 #define PATIENCE MILLISECONDS(5000)
 #define PER_BYTE 1000
-/* A part of a reply to another user, who cannot open what we keep. */
-#define PART ((size_t)4000)
 
 /* False: who asked has not got it. */
 static bool give_notice(struct answer *answer, enum notice_kind kind, int status)
@@ -83,34 +81,18 @@ struct verdict answer_begin(struct answer *answer, const char *mailbox, const st
                    : verdict_done();
 }
 
-static struct verdict send_part(struct sender *sender, const char *content, size_t length)
-{
-    struct outgoing part = {.content = content, .length = length, .big = {.fd = -1}};
-    struct verdict v = deliver(sender, &part);
-
-    reference_drop(&part.big);
-    return v;
-}
-
-/* Sends the reply whole or, where its receiver could not open a long one, in parts, which it puts together.
- */
 static bool send_reply(const struct answer *answer, const char *content, size_t length, deadline until)
 {
+    const struct outgoing reply = {.content = content, .length = length, .spool = spool_none()};
     const int64_t patience = PATIENCE + (int64_t)length * PER_BYTE;
     /* It is the mailbox that a process has its one watch for. Who asked has the FIFO open until it goes. */
     struct sender sender = {.until = deadline_sooner(until, deadline_in(patience)), .watched = true};
     struct verdict v = sender_open(&sender, answer->path);
 
-    if (v.status != STATUS_DONE) {
-        return false;
+    if (v.status == STATUS_DONE) {
+        v = deliver(&sender, &reply);
+        sender_close(&sender);
     }
-    v = send_part(&sender, content, length);
-    bool split = v.status == STATUS_REFUSED;
-    for (size_t at = 0; split && at < length; at += PART) {
-        v = send_part(&sender, content + at, length - at < PART ? length - at : PART);
-        split = v.status == STATUS_DONE;
-    }
-    sender_close(&sender);
     return v.status == STATUS_DONE;
 }
 

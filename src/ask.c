@@ -85,7 +85,7 @@ struct verdict ask_queue(struct asking *asking, struct queue *queue, struct inpu
             message.back = &request->box.address;
             v = deposit_one(queue, &message, &one);
         } else {
-            reference_drop(&message.big);
+            outgoing_drop(&message);
         }
         if (v.status == STATUS_DONE) {
             const struct place place = queue->last;

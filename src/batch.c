@@ -19,15 +19,13 @@ bool batch_add(struct batch *batch, const struct outgoing *message)
 {
     static pid_t self;
 
-    if (message->content == NULL || message->back != NULL || message->length > PIPE_BUF ||
-        !make_buffers(batch)) {
+    if (message->length > BATCH_BYTES || !make_buffers(batch)) {
         return false;
     }
-    bool line = message->bare || message_is_line(message->content, message->length);
-    size_t length = message->length + (line ? 0 : MESSAGE_HEADER);
-    if (length > PIPE_BUF) {
-        return false;
-    }
+    const struct return_address *back = message->back;
+    bool line =
+        message->bare || (back == NULL && message_is_line(message->content, message->length));
+    size_t length = line ? message->length : message_record_length(message->length, back);
     size_t start = batch_start(batch, batch->count);
     if (batch->count == BATCH_MESSAGES || length > BATCH_BYTES - start) {
         return false;
@@ -36,7 +34,7 @@ bool batch_add(struct batch *batch, const struct outgoing *message)
         memcpy(batch->bytes + start, message->content, length);
     } else {
         self = self == 0 ? getpid() : self;
-        message_put_record(batch->bytes + start, message->content, message->length, self, NULL);
+        message_put_record(batch->bytes + start, message->content, message->length, self, back);
     }
     batch->unit = message->bare ? message->length : 0;
     batch->ends[batch->count++] = (uint32_t)(start + length);
@@ -56,7 +54,7 @@ size_t batch_add_lines(struct batch *batch, const char *bytes, size_t length)
     while (batch->count < BATCH_MESSAGES && done < plain) {
         const char *newline = memchr(bytes + done, '\n', plain - done);
         size_t end = newline == NULL ? 0 : (size_t)(newline + 1 - bytes);
-        if (newline == NULL || end - done > PIPE_BUF) {
+        if (newline == NULL) {
             break;
         }
         done = end;
@@ -78,12 +76,19 @@ size_t batch_piece(const struct batch *batch, size_t from, size_t to)
     return end;
 }
 
+void batch_drop(struct batch *batch)
+{
+    free(batch->bytes);
+    free(batch->ends);
+    *batch = (struct batch){0};
+}
+
 struct outgoing batch_message(const struct batch *batch, size_t index)
 {
     const unsigned char *frame = batch->bytes + batch_start(batch, index);
     size_t length = batch->ends[index] - batch_start(batch, index);
     struct outgoing outgoing = {
-        .content = frame, .length = length, .big = {.fd = -1}, .bare = batch->unit > 0};
+        .content = frame, .length = length, .spool = spool_none(), .bare = batch->unit > 0};
     struct message message;
 
     if (!outgoing.bare && message_find(frame, length, true, &message) == FOUND_MESSAGE) {

@@ -1,8 +1,8 @@
 /*
- * batch: many small messages, framed and laid side by side, so that one write(2) carries as many as it may.
+ * batch: messages, framed and laid side by side, so that one write(2) or splice(2) carries as many as it may.
  *
- * Each frame stays whole within one write of at most PIPE_BUF bytes, so that nothing is torn whoever is
- * killed. Only memory: no descriptor, nothing blocks. struct batch owns its buffers until the process ends.
+ * Each frame stays whole within one such call, so that nothing is torn whoever is killed. Only memory: no
+ * descriptor, nothing blocks. struct batch owns its buffers until batch_drop().
  */
 #ifndef FIFO_BATCH_H
 #define FIFO_BATCH_H
@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What one batch holds at most; a FIFO that carries batches is grown to as many bytes. */
-#define BATCH_BYTES    ((size_t)256 * 1024)
+/* What one batch holds at most: half of what a FIFO can be grown to without privilege. */
+#define BATCH_BYTES    ((size_t)512 * 1024)
 #define BATCH_MESSAGES ((size_t)16384)
 
 /* All zero is an empty one. */
@@ -40,8 +40,8 @@ static inline void batch_clear(struct batch *batch)
 }
 
 /*
- * Adds a message in the form that it has on its own in an empty FIFO. False, and nothing is changed, if it
- * needs a reference, if there is no room, or no memory.
+ * Adds a message in the form that it has on its own in an empty FIFO. False, and nothing is changed, if there
+ * is no room, or no memory.
  */
 bool batch_add(struct batch *batch, const struct outgoing *message);
 
@@ -54,6 +54,9 @@ size_t batch_add_lines(struct batch *batch, const char *bytes, size_t length);
 /* The index behind the last frame that fits into one write that starts with frame `from`, and is below `to`.
  */
 size_t batch_piece(const struct batch *batch, size_t from, size_t to);
+
+/* Frees its buffers. */
+void batch_drop(struct batch *batch);
 
 /* The message of frame `index`, to be sent on its own. Its content lies in the batch. */
 struct outgoing batch_message(const struct batch *batch, size_t index);

@@ -41,7 +41,7 @@ enum wake bell_sit(struct bell *bell, deadline until)
     }
     if (wait_arm(bell->fd) == -1) {
         bell_leave(bell);
-        return WAKE_EVENT;
+        return WAKE_FAILED;
     }
     drain(bell);
     return WAKE_DONE;

@@ -1,185 +1,60 @@
 #include "deliver.h"
 
-#include "framing.h"
+#include "put.h"
 #include "recall.h"
+#include "transfer.h"
 #include "wait.h"
 #include "withdraw.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
-/* How long we give a raw writer in the middle of a line, or without waiting (-n) a receiver. */
+/* How long without waiting (-n) we give a receiver. */
 #define GRACE MILLISECONDS(100)
+/* How long a program that has read a piece of a message, without locking, has for the next one. */
+#define PATIENCE MILLISECONDS(5000)
 /* A receiver that waits takes a message within microseconds. What takes longer is more than a batch ought to
  * be. */
 #define PROMPT MILLISECONDS(2)
 /* How often at most we look through a full FIFO while it is being emptied. */
 #define LOOK MILLISECONDS(20)
 
-static const char *const gone = "removed while waiting; the message is withdrawn";
+static const char *const in_hand = "a receiver has the message in hand and has not finished";
+static const char *const in_pieces =
+    "a program that reads without locking has taken only a part of the message";
 
 /* What is in the FIFO of ours: one message, or frames `from` to `to` of a batch. */
 struct flight {
-    struct outgoing *message;
-    const struct batch *batch;
+    const struct batch *batch; /* NULL: one message */
     size_t from;
     size_t to;
     size_t left; /* at the end, how many of them were not taken */
 };
 
-/*
- * A raw writer that stopped inside a line gets a moment to go on, or a receiver to take what it left. Returns
- * what it is then.
- */
-static enum tail wait_for_clean_tail(struct sender *sender, enum tail tail)
+struct verdict deliver_taken(const struct sender *sender)
 {
-    deadline soon = deadline_sooner(sender->until, deadline_in(GRACE));
-
-    sender_arm(sender);
-    while (tail == TAIL_OPEN) {
-        sender_give_hand(sender);
-        if (wait_event(soon) != WAKE_EVENT || !sender_take_hand(sender, 0)) {
-            break; /* deadline, name, signal: the wait for the receiver meets each of them again */
-        }
-        tail = framing_tail(sender, peek_count(sender->fd));
-    }
-    if (sender_take_hand(sender, 0)) {
-        tail = framing_tail(sender, peek_count(sender->fd));
-    }
-    return tail;
-}
-
-/* What a wait that ended says about a message that is not, or no longer, in the FIFO. */
-static struct verdict gave_up(struct sender *sender, enum wake wake)
-{
-    if (wake == WAKE_NAME) {
-        return verdict(STATUS_GONE, gone);
-    }
-    if (wake == WAKE_SIGNAL) {
-        return verdict(STATUS_SIGNAL + wait_signal(), "ended by a signal; the message is withdrawn");
-    }
-    return sender->nonblock ? verdict(STATUS_NOT_NOW, "no receiver took it; the message is withdrawn")
-                            : verdict(STATUS_TIMEOUT, "timed out; the message is withdrawn");
-}
-
-static bool has_room(const struct sender *sender)
-{
-    struct pollfd end = {.fd = sender->fd, .events = POLLOUT};
-    return poll(&end, 1, 0) == 1 && (end.revents & POLLOUT) != 0;
-}
-
-/*
- * Waits until something is read from the FIFO, which is full or ends in a lie (EAGAIN), or until a reader
- * comes, if none is there (EPIPE).
- */
-static struct verdict wait_for_room(struct sender *sender, int error)
-{
-    sender_give_hand(sender);
-    if (error == EPIPE) {
-        return sender_reopen(sender);
-    }
-    if (error != EAGAIN) {
-        return verdict_errno("cannot write to it", error);
-    }
-    if (sender->nonblock) {
-        return verdict(STATUS_NOT_NOW, "full, or blocked by something damaged");
-    }
-    if (sender_is_gone(sender)) {
-        return verdict(STATUS_GONE, gone);
-    }
-    sender_arm(sender);
-    wait_forget_events();
-    if (has_room(sender) && framing_tail(sender, peek_count(sender->fd)) != TAIL_LIE) {
-        return verdict_done();
-    }
-    enum wake wake = wait_event(sender->until);
-    bool stay = wake == WAKE_EVENT || (wake == WAKE_NAME && !watch_gone(&sender->box.id));
-    return stay ? verdict_done() : gave_up(sender, wake);
-}
-
-/* Whether the last of `count` bytes, which we have just looked at, does not end a line. */
-static bool could_hide(const struct sender *sender, size_t count)
-{
-    const struct peek *peek = &sender->peek;
-    return count > 0 && sender->unit == 0 && (peek->length == 0 || peek->bytes[peek->length - 1] != '\n');
-}
-
-/* Tries to write the message once. 0, or the errno of what is in the way; *v is other than 0 if it cannot be
- * sent. */
-static int try_put(struct sender *sender, struct outgoing *message, struct verdict *v)
-{
-    sender->unit = message->bare ? message->length : 0;
-    sender_take_hand(sender, WAIT_MORTAL);
-    size_t count = peek_count(sender->fd);
-    enum tail tail = framing_tail(sender, count);
-    if (tail == TAIL_OPEN && sender->hand && sender->readable && count <= FRAMING_BACKLOG && !message->bare) {
-        tail = wait_for_clean_tail(sender, tail);
-        count = peek_count(sender->fd);
-    }
-    if (tail == TAIL_LIE) {
-        return EAGAIN;
-    }
-    *v = framing_make(sender, message, count, tail);
-    if (v->status != STATUS_DONE) {
-        return 0;
-    }
-    sender->hideable = could_hide(sender, count);
-    ssize_t written = write(sender->fd, sender->frame.bytes, sender->frame.length);
-    if (written != (ssize_t)sender->frame.length) {
-        return written == -1 ? errno : EIO;
-    }
-    bool alone = peek_count(sender->fd) == count + sender->frame.length;
-    return !alone && sender->hand && !message->bare && withdraw_if_glued(sender) ? EINTR : 0;
-}
-
-/*
- * Writes the message as one frame.
- *
- * It has to start where a message ends. Whoever holds the hand lock keeps our receivers away, but a raw
- * writer may still get its bytes in between the look at the FIFO and the write. So we look again while we
- * still hold the lock, and if something unfinished stands before our frame, take it out and start anew.
- */
-static struct verdict put(struct sender *sender, struct outgoing *message)
-{
-    struct verdict v = verdict_done();
-
-    for (;;) {
-        int error = try_put(sender, message, &v);
-        if (error == 0 || v.status != STATUS_DONE) {
-            return v;
-        }
-        /* Raw writers may take the room each time before we do: then no wait below ever lasts. */
-        if (deadline_passed(sender->until) || wait_pending() == WAKE_SIGNAL) {
-            return gave_up(sender, wait_signal() != 0 ? WAKE_SIGNAL : WAKE_DEADLINE);
-        }
-        if (error != EINTR) {
-            v = wait_for_room(sender, error);
-            if (v.status != STATUS_DONE) {
-                return v;
-            }
-        }
-    }
+    return sender->doubtful ? verdict(STATUS_UNCERTAIN, "it is gone, but another program wrote beside it, and "
+                                                        "whoever may not read cannot know what became of it")
+                            : verdict_done();
 }
 
 static enum withdrawal take_back(struct sender *sender, struct flight *flight)
 {
-    if (flight->batch != NULL) {
+    if (flight->batch != NULL && withdraw_look(sender) != PLACE_PARTLY) {
         return recall(sender, flight->batch, flight->from, flight->to, &flight->left);
     }
-    return withdraw(sender, flight->message);
+    flight->left = flight->batch == NULL ? 0 : 1;
+    return withdraw(sender);
 }
 
-/* A signal ends us, whatever it found. */
-static struct verdict interrupted(struct verdict why, struct verdict found)
+struct verdict deliver_interrupted(struct verdict why, struct verdict found)
 {
-    if (found.status == STATUS_DONE) {
+    if (why.status > STATUS_SIGNAL && found.status == STATUS_DONE) {
         why.reason = "ended by a signal; the message has been taken";
-    } else if (found.status == STATUS_UNCERTAIN) {
+    } else if (why.status > STATUS_SIGNAL && found.status == STATUS_UNCERTAIN) {
         why.reason = "ended by a signal; a receiver may have the message";
     }
-    return why;
+    return why.status > STATUS_SIGNAL ? why : found;
 }
 
 /*
@@ -188,7 +63,7 @@ static struct verdict interrupted(struct verdict why, struct verdict found)
  */
 static struct verdict conclude(struct sender *sender, struct flight *flight, struct verdict why)
 {
-    struct verdict v = verdict(STATUS_UNCERTAIN, "a receiver has the message in hand and has not finished");
+    struct verdict v = verdict(STATUS_UNCERTAIN, in_hand);
 
     if (!sender_take_hand(sender, 0)) {
         flight->left =
@@ -199,14 +74,17 @@ static struct verdict conclude(struct sender *sender, struct flight *flight, str
             v = why;
             break;
         case WITHDRAW_TAKEN:
-            v = verdict_done();
+            v = deliver_taken(sender);
+            break;
+        case WITHDRAW_PARTLY:
+            v = verdict(STATUS_UNCERTAIN, in_pieces);
             break;
         default:
             v = verdict(STATUS_UNCERTAIN, "the message cannot be taken back out of the mailbox");
         }
     }
     sender_give_hand(sender);
-    return why.status > STATUS_SIGNAL ? interrupted(why, v) : v;
+    return deliver_interrupted(why, v);
 }
 
 /*
@@ -229,53 +107,73 @@ static struct verdict await(struct sender *sender, struct flight *flight)
 {
     deadline until = sender->nonblock ? deadline_in(GRACE) : sender->until;
     deadline look = deadline_in(LOOK);
+    deadline patience = DEADLINE_NEVER;
 
     if (!sender_arm(sender)) {
         return conclude(sender, flight, verdict_errno("cannot wait for a receiver", errno));
     }
-    if (peek_count(sender->fd) < sender->frame.length) {
-        return verdict_done();
+    if (peek_count(sender->fd) == 0) {
+        return deliver_taken(sender);
     }
     enum wake wake = doze(sender, deadline_sooner(until, deadline_in(WATCH_AFTER)), &look);
     for (;;) {
         /* In this order: a receiver that is done takes the message before it is gone. */
-        bool over = sender->attend != NULL && sender->attend(sender->attending);
-        if (wake != WAKE_SIGNAL && withdraw_is_taken(sender)) {
-            return verdict_done();
+        bool over = deliver_is_over(sender);
+        enum place place = wake == WAKE_SIGNAL ? PLACE_UNKNOWN : withdraw_look(sender);
+        if (place == PLACE_NONE) {
+            sender_give_hand(sender);
+            return deliver_taken(sender);
         }
         if (over) {
             return conclude(sender, flight, verdict(STATUS_UNCERTAIN, "its receiver has failed"));
         }
         if (wake == WAKE_SIGNAL || deadline_passed(until)) {
-            return conclude(sender, flight, gave_up(sender, wake == WAKE_SIGNAL ? wake : WAKE_DEADLINE));
+            return conclude(sender, flight, put_gave_up(sender, wake == WAKE_SIGNAL ? wake : WAKE_DEADLINE));
         }
         if (sender_is_gone(sender)) {
-            return conclude(sender, flight, gave_up(sender, WAKE_NAME));
+            return conclude(sender, flight, put_gave_up(sender, WAKE_NAME));
         }
         if (sender->box.anonymous && withdraw_has_no_reader(sender)) {
-            if (withdraw_is_taken(sender)) {
+            if (withdraw_look(sender) == PLACE_NONE) {
                 return verdict_done(); /* between the two looks its last reader has read it, and gone */
             }
             flight->left = flight->to - flight->from;
             return verdict(STATUS_GONE, "its reader has gone; the message is withdrawn");
         }
-        wake = doze(sender, until, &look);
+        /* No receiver may take what a raw reader has left for a message. */
+        if (place == PLACE_PARTLY && sender_take_hand(sender, 0)) {
+            if (deadline_passed(patience)) {
+                return conclude(sender, flight, verdict(STATUS_UNCERTAIN, in_pieces));
+            }
+            patience = wake == WAKE_EVENT ? deadline_in(PATIENCE) : patience;
+        } else {
+            patience = DEADLINE_NEVER;
+        }
+        wake = doze(sender, deadline_sooner(until, patience), &look);
     }
 }
 
-struct verdict deliver(struct sender *sender, struct outgoing *message)
+/* The content, in the FIFO as one frame; what else is there is others'. */
+static struct verdict await_one(struct sender *sender)
+{
+    sender_give_hand(sender);
+    return await(sender, &(struct flight){.batch = NULL});
+}
+
+struct verdict deliver(struct sender *sender, const struct outgoing *message)
 {
     struct verdict v = sender_meet(sender);
+    bool unfit;
 
+    sender->counted = 0;
     if (v.status != STATUS_DONE) {
         return v;
     }
-    v = put(sender, message);
-    if (v.status == STATUS_DONE) {
-        sender_give_hand(sender);
-        v = await(sender, &(struct flight){.message = message});
+    v = put_message(sender, message, &unfit);
+    if (v.status != STATUS_DONE) {
+        return v;
     }
-    return v;
+    return unfit ? transfer(sender, message) : await_one(sender);
 }
 
 /* The index behind the last frame that may go in one rendezvous with frame `from`. */
@@ -285,49 +183,6 @@ static size_t last_of_quota(const struct sender *sender, const struct batch *bat
     return from + (sender->quota < most ? sender->quota : most);
 }
 
-/*
- * Puts frames of the batch into the empty FIFO in one go, as many as the quota allows. *end is the index
- * behind the last one; `from` if there was no room, no reader, or a raw writer in the way. False: a part of
- * them is there, and cannot be taken out.
- */
-static bool put_batch(struct sender *sender, const struct batch *batch, size_t from, size_t *end)
-{
-    struct stage *stage = &sender->stage;
-    size_t to = last_of_quota(sender, batch, from);
-    size_t piece = batch_piece(batch, from, to);
-    size_t start = batch_start(batch, from);
-    size_t put;
-
-    sender->unit = batch->unit;
-    if (piece < to) {
-        stage_prepare(stage, sender->fd);
-    }
-    if (piece < to &&
-        ((stage_has(stage, batch, from) && stage->to <= to) || stage_fill(stage, batch, from, to))) {
-        to = stage->to;
-        put = stage_launch(stage, sender->fd);
-    } else {
-        ssize_t written = write(sender->fd, batch->bytes + start, batch->ends[piece - 1] - start);
-        to = piece;
-        put = written > 0 ? (size_t)written : 0;
-    }
-    *end = to;
-    bool whole = put == batch_start(batch, to) - start;
-    if (whole && (batch->unit > 0 || peek_count(sender->fd) == put)) {
-        return true;
-    }
-    *end = whole ? to : from;
-    if (put == 0) {
-        return true;
-    }
-    /* Cut short, or not alone: is what a raw writer has left in front of it a whole line? */
-    if (recall_piece(sender, batch->bytes + start, put, whole) == WITHDRAWN) {
-        *end = from;
-        return true;
-    }
-    return whole;
-}
-
 /* Sends one message of the batch as if it were none. *at moves on if it has been taken. */
 static struct verdict deliver_one(struct sender *sender, const struct batch *batch, size_t *at)
 {
@@ -335,7 +190,6 @@ static struct verdict deliver_one(struct sender *sender, const struct batch *bat
     struct verdict v = deliver(sender, &message);
 
     *at += v.status == STATUS_DONE ? 1 : 0;
-    reference_drop(&message.big);
     return v;
 }
 
@@ -359,7 +213,7 @@ static struct verdict deliver_some(struct sender *sender, const struct batch *ba
 {
     struct flight flight = {.batch = batch, .from = *at};
 
-    if (!put_batch(sender, batch, *at, &flight.to)) {
+    if (!put_batch(sender, batch, *at, last_of_quota(sender, batch, *at), &flight.to)) {
         return verdict(STATUS_UNCERTAIN,
                        "another program filled it without locking, and a part of the message is in it");
     }
@@ -368,8 +222,8 @@ static struct verdict deliver_some(struct sender *sender, const struct batch *ba
     }
     sender_give_hand(sender);
     size_t last = batch_start(batch, flight.to - 1);
-    sender->frame.length = batch_start(batch, flight.to) - last;
-    memcpy(sender->frame.bytes, batch->bytes + last, sender->frame.length);
+    sender->standing = (struct standing){.head = batch->bytes + last,
+                                         .head_length = batch_start(batch, flight.to) - last};
 
     deadline prompt = deadline_in(PROMPT);
     prepare_next(sender, batch, flight.to);
@@ -391,6 +245,7 @@ struct verdict deliver_batch(struct sender *sender, const struct batch *batch, s
     sender->quota += sender->quota == 0 ? 1 : 0;
     for (*taken = 0; *taken < batch->count && v.status == STATUS_DONE;) {
         size_t before = *taken;
+        sender->counted = 0;
         v = sender_meet(sender);
         if (v.status != STATUS_DONE) {
             return v;
@@ -401,7 +256,8 @@ struct verdict deliver_batch(struct sender *sender, const struct batch *batch, s
         } else {
             v = deliver_one(sender, batch, taken);
         }
-        progress_add(sender->progress, batch_start(batch, *taken) - batch_start(batch, before),
+        progress_add(sender->progress,
+                     batch_start(batch, *taken) - batch_start(batch, before) - sender->counted,
                      *taken - before);
         if (v.status == STATUS_DONE && *taken < batch->count) {
             sender_release(sender);

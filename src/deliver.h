@@ -3,7 +3,7 @@
  *
  * Status 0 means that the message has been taken, and any status but 4 and 0 that it never will be: it has
  * been withdrawn. At most one message of ours is in the FIFO at a time or, of a batch, as many as are taken
- * at once.
+ * at once; of a message that goes in parts (transfer.h), one part.
  *
  * Descriptors are the sender's. Everything that blocks ends as sender.h has it.
  */
@@ -16,7 +16,7 @@
 #include "status.h"
 
 /* Sends one message. Keeps the rendezvous, so that the next sender waits, until sender_release(). */
-struct verdict deliver(struct sender *sender, struct outgoing *message);
+struct verdict deliver(struct sender *sender, const struct outgoing *message);
 
 /*
  * Sends the messages of a batch, several in one rendezvous, and lets other senders in between. *taken is how
@@ -27,5 +27,20 @@ struct verdict deliver(struct sender *sender, struct outgoing *message);
  * messages are worked on, and much only where they are merely passed on.
  */
 struct verdict deliver_batch(struct sender *sender, const struct batch *batch, size_t *taken);
+
+/*
+ * For who waits until what stands in the FIFO is taken. Whether it makes no sense any more to wait, as the
+ * sender's `attend` has it.
+ */
+static inline bool deliver_is_over(struct sender *sender)
+{
+    return sender->attend != NULL && sender->attend(sender->attending);
+}
+
+/* A signal ends us, whatever it found: `why`, unless it has found that the message is not withdrawn. */
+struct verdict deliver_interrupted(struct verdict why, struct verdict found);
+
+/* Status 0, unless we could not look, and another program may have had the message for its own. */
+struct verdict deliver_taken(const struct sender *sender);
 
 #endif

@@ -58,7 +58,7 @@ static struct verdict gather(struct pile *pile, struct input *input)
             v = input_next(input, &pile->message, &pile->pending);
         }
         if (v.status != STATUS_DONE || !pile->pending || (pile->count == 0 && !input_is_ready(input)) ||
-            pile->message.content == NULL || !pile_has_room(pile, pile->message.length)) {
+            !pile_has_room(pile, pile->message.length)) {
             return v;
         }
         if (!pile_prepare(pile)) {
@@ -71,14 +71,14 @@ static struct verdict gather(struct pile *pile, struct input *input)
 }
 
 /* The message's return address, and its content, in memory of their own. NULL and errno. */
-static unsigned char *put_together(const struct outgoing *message, const void *content)
+static unsigned char *put_together(const struct outgoing *message)
 {
     unsigned char *bytes = malloc(RETURN_ADDRESS_BYTES + message->length);
 
     if (bytes != NULL) {
         message_put_address(bytes, message->back);
         if (message->length > 0) {
-            memcpy(bytes + RETURN_ADDRESS_BYTES, content, message->length);
+            memcpy(bytes + RETURN_ADDRESS_BYTES, message->content, message->length);
         }
     }
     return bytes;
@@ -86,27 +86,22 @@ static unsigned char *put_together(const struct outgoing *message, const void *c
 
 struct verdict deposit_one(struct queue *queue, struct outgoing *message, size_t *stored)
 {
-    const bool is_big = message->content == NULL;
-    const void *content = is_big ? reference_reread(&message->big) : message->content;
-    struct queue_item item = {.content = content, .length = message->length};
+    struct queue_item item = {.content = message->content, .length = message->length};
     unsigned char *together = NULL;
     struct verdict v;
 
     *stored = 0;
-    if (content != NULL && message->back != NULL) {
-        item.content = together = put_together(message, content);
+    if (message->back != NULL) {
+        item.content = together = put_together(message);
         item.length += RETURN_ADDRESS_BYTES;
         item.flags = QUEUE_ADDRESSED;
     }
-    if (item.content == NULL) {
-        v = verdict_errno("cannot read the message again", errno);
+    if (message->back != NULL && together == NULL) {
+        v = verdict_errno("cannot keep the message", errno);
     } else {
         v = queue_store(queue, &item, 1, stored);
     }
-    if (is_big) {
-        reference_unmap(content, message->length);
-    }
-    reference_drop(&message->big);
+    outgoing_drop(message);
     free(together);
     return v;
 }

@@ -61,8 +61,8 @@ static struct verdict send_some(struct dispatch *dispatch, struct sender *sender
     struct verdict v =
         dispatch->asking == NULL ? deliver(sender, message) : ask(dispatch->asking, sender, message);
     *taken = v.status == STATUS_DONE ? 1 : 0;
-    progress_add(sender->progress, message->length, *taken);
-    reference_drop(&message->big);
+    progress_add(sender->progress, *taken > 0 ? message->length - sender->counted : 0, *taken);
+    outgoing_drop(message);
     dispatch->pending = false;
     return v;
 }

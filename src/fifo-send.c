@@ -240,6 +240,7 @@ static struct verdict run_link(struct options *options, const struct mailbox *bo
         .progress = &options->common.progress,
         .attend = asks ? request_attend : NULL,
         .rest = asks ? request_rest : NULL,
+        .occupied = asks ? request_occupied : NULL,
         .attending = &asking.request,
     };
     unsigned long taken;

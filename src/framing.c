@@ -1,7 +1,6 @@
 #include "framing.h"
 
-#include <errno.h>
-#include <sys/auxv.h>
+#include <string.h>
 #include <unistd.h>
 
 enum tail framing_tail(struct sender *sender, size_t count)
@@ -20,63 +19,111 @@ enum tail framing_tail(struct sender *sender, size_t count)
     return withdraw_tail(sender->peek.bytes, sender->peek.length);
 }
 
-/* Moves content that is in memory alone into a memfd. */
-static int refer(struct outgoing *message)
+/* The frame is what sender->frame holds. */
+static bool short_one(struct sender *sender)
 {
-    if (message->big.fd != -1) {
-        return 0;
-    }
-    if (reference_create(&message->big) == -1) {
-        return -1;
-    }
-    if (reference_append(&message->big, message->content, message->length) == 0 &&
-        reference_seal(&message->big) == 0) {
-        return 0;
-    }
-    int error = errno;
-    reference_drop(&message->big);
-    errno = error;
-    return -1;
+    sender->standing =
+        (struct standing){.head = sender->frame.bytes, .head_length = sender->frame.length};
+    return true;
 }
 
-/* Whether a receiver will be able to open a reference: it is the owner of the FIFO, as far as we can see. */
-static bool may_refer(const struct sender *sender)
+/* Lays out a message of more than PIPE_BUF bytes in one frame. False: it does not fit into one. */
+static bool long_one(struct sender *sender, const struct outgoing *message)
 {
-    const struct mailbox *box = &sender->box;
-    bool ours = box->owner == (uid_t)getauxval(AT_EUID);
+    struct batch *alone = &sender->alone;
 
-    return box->reply ? ours : ours || box->anonymous || box->owner == 0;
+    batch_clear(alone);
+    if (!batch_add(alone, message)) {
+        return false;
+    }
+    stage_prepare(&sender->stage, sender->fd, batch_start(alone, 1));
+    sender->standing = (struct standing){.head = alone->bytes, .head_length = batch_start(alone, 1)};
+    return stage_fill(&sender->stage, alone, 0, 1);
 }
 
-struct verdict framing_make(struct sender *sender, struct outgoing *message, size_t count, enum tail tail)
+bool framing_make(struct sender *sender, const struct outgoing *message, size_t count)
 {
-    bool in_memory = message->content != NULL;
+    const bool line = message->bare || (message->back == NULL && count == 0 &&
+                                        message_is_line(message->content, message->length));
+    /* Who may not look cannot take a record back, unless it goes with the FIFO. */
+    const bool record = count == 0 && (sender->readable || sender->box.anonymous);
 
-    message->referred = false;
-    if (message->bare) {
+    if (line && message->length <= PIPE_BUF) {
         message_put_line(&sender->frame, message->content, message->length);
-        return verdict_done();
+        return short_one(sender);
     }
-    if (message->back == NULL && sender->hand && tail == TAIL_CLEAN && count <= FRAMING_BACKLOG &&
-        in_memory && message_is_line(message->content, message->length)) {
-        message_put_line(&sender->frame, message->content, message->length);
-        return verdict_done();
+    if (!record) {
+        return false;
     }
-    /* Behind others' bytes only a reference can always be taken back. */
-    if (in_memory && message->length <= message_record_most(message->back) &&
-        (count == 0 || !may_refer(sender) || !sender->readable)) {
+    if (message_record_length(message->length, message->back) <= PIPE_BUF) {
         sender->frame.length = message_put_record(sender->frame.bytes, message->content, message->length,
                                                   getpid(), message->back);
-        return verdict_done();
+        return short_one(sender);
     }
-    if (!may_refer(sender)) {
-        return verdict(STATUS_REFUSED,
-                       "too big for a mailbox of another user: at most 4080 bytes, or a line of 4096");
+    return long_one(sender, message);
+}
+
+/*
+ * How much of the `rest` bytes of content that are left goes in one frame with `head` bytes before it. The
+ * last part is always so short that every receiver can look at it whole, however small its pipes are.
+ */
+static size_t share(struct sender *sender, size_t rest, size_t head, size_t count)
+{
+    const size_t piece = PIPE_BUF - head;
+
+    if (rest <= piece) {
+        return rest;
     }
-    if (refer(message) == -1) {
-        return verdict_errno("cannot keep the message", errno);
+    /* More than that goes in one piece for certain only into an empty FIFO; and if not, must be seen. */
+    if (count > 0 || (!sender->readable && !sender->box.anonymous)) {
+        return piece;
     }
-    message->referred = true;
-    message_put_reference(&sender->frame, &message->big.reference, getpid(), message->back);
-    return verdict_done();
+    stage_prepare(&sender->stage, sender->fd, BATCH_BYTES);
+    const size_t most = sender->stage.most;
+    if (most <= (size_t)4 * PIPE_BUF) {
+        return piece;
+    }
+    const size_t last = (rest - 1) % (PIPE_BUF / 2) + 1;
+    const size_t whole_pages = most - (size_t)2 * PIPE_BUF;
+    return rest - last < whole_pages ? rest - last : whole_pages;
+}
+
+size_t framing_make_part(struct sender *sender, const struct outgoing *message, const struct message_part *part,
+                         size_t count)
+{
+    struct frame *frame = &sender->frame;
+    const unsigned char *content = message->content;
+    const size_t offset = (size_t)part->offset;
+    const size_t head = message_record_length(MESSAGE_PART, message->back);
+    size_t length = count == 0 && stage_has_part(&sender->stage, part)
+                        ? sender->stage.length - head
+                        : share(sender, message->length - offset, head, count);
+
+    message_put_part(frame->bytes, part, length, getpid(), message->back);
+    if (head + length > PIPE_BUF && !stage_has_part(&sender->stage, part) &&
+        !stage_fill_part(&sender->stage, part, frame->bytes, head, message, length)) {
+        length = PIPE_BUF - head;
+        message_put_part(frame->bytes, part, length, getpid(), message->back);
+    }
+    frame->length = head + length;
+    sender->standing = (struct standing){.head = frame->bytes,
+                                         .head_length = head,
+                                         .body = length == 0 ? NULL : content + offset,
+                                         .body_length = length};
+    if (frame->length <= PIPE_BUF && length > 0) {
+        memcpy(frame->bytes + head, content + offset, length);
+    }
+    return length;
+}
+
+void framing_prepare_part(struct sender *sender, const struct outgoing *message, const struct message_part *part)
+{
+    unsigned char head[MESSAGE_HEAD_MAX];
+    const size_t head_length = message_record_length(MESSAGE_PART, message->back);
+    const size_t length = share(sender, message->length - (size_t)part->offset, head_length, 0);
+
+    if (head_length + length > PIPE_BUF) {
+        message_put_part(head, part, length, getpid(), message->back);
+        stage_fill_part(&sender->stage, part, head, head_length, message, length);
+    }
 }

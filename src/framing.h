@@ -1,8 +1,7 @@
 /*
  * framing: decides in which form a message may stand behind what is in the FIFO, and puts it into that form.
  *
- * The content of a message that becomes a reference is kept by its struct outgoing; see reference.h for who
- * owns that. Nothing here blocks.
+ * Nothing here blocks.
  */
 #ifndef FIFO_FRAMING_H
 #define FIFO_FRAMING_H
@@ -11,8 +10,7 @@
 #include "sender.h"
 #include "withdraw.h"
 
-/* Behind more bytes of others than this, a message goes as a reference, which can be withdrawn anywhere. */
-#define FRAMING_BACKLOG (PIPE_BUF / 2)
+#include <stdbool.h>
 
 /*
  * What the `count` bytes that are in the FIFO end in, for the message that is to be sent. TAIL_OPEN where
@@ -21,11 +19,21 @@
 enum tail framing_tail(struct sender *sender, size_t count);
 
 /*
- * Makes sender->frame for writing behind `count` bytes that end in `tail`, TAIL_CLEAN or TAIL_OPEN. A line
- * needs the hand lock, a clean end before it, and so little before it that it could be taken back from behind
- * that. Status 5 if the message is too big for a mailbox of another user, 2 and errno if a memfd cannot be
- * made.
+ * Makes the frame of a message, for writing behind `count` bytes, with the hand lock held: in
+ * sender->standing, and laid out for launching if it has more than PIPE_BUF bytes. Only in an empty FIFO, but
+ * for -s, is there a form that can always be taken back, or that programs see as it is which know nothing of
+ * us. False: as it is, it has no form here, and has to go in parts (transfer.h).
  */
-struct verdict framing_make(struct sender *sender, struct outgoing *message, size_t count, enum tail tail);
+bool framing_make(struct sender *sender, const struct outgoing *message, size_t count);
+
+/*
+ * The same for the part of the message that begins at part->offset: as much of it as may go now. Always at
+ * least a byte, unless there is none. Returns how much.
+ */
+size_t framing_make_part(struct sender *sender, const struct outgoing *message, const struct message_part *part,
+                         size_t count);
+
+/* Lays the part out, if it will be a long one: while the receiver reads the one before it. */
+void framing_prepare_part(struct sender *sender, const struct outgoing *message, const struct message_part *part);
 
 #endif

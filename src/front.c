@@ -1,6 +1,7 @@
 #include "front.h"
 
-#include "reference.h"
+#include "link.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +9,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
+
+/* How long -n waits for what a sender is about to do. */
+#define MOMENT MILLISECONDS(100)
 
 /* In this order: a writer can write and go between our look and this question. */
 bool front_is_left(const struct receiver *receiver)
@@ -47,30 +51,106 @@ static enum step too_long(struct message *message, struct verdict *v)
     return STEP_END;
 }
 
-/* Opens what a reference refers to. */
-static enum step follow(struct receiver *receiver, struct message *message, struct verdict *v)
+void front_drop(struct receiver *receiver)
 {
-    switch (reference_map(message, receiver->max_size, &message->content)) {
-    case REFERENCE_OPEN:
-        return STEP_MESSAGE;
-    case REFERENCE_GONE:
-        consume_nothing(receiver->fd, message->frame);
+    gather_end(&receiver->gather, receiver->fd);
+    progress_add(receiver->progress, -(uint64_t)receiver->counted, 0);
+    receiver->counted = 0;
+}
+
+/* Reads a part of a try that is no more. */
+static enum step discard(struct receiver *receiver, const struct message *part, struct verdict *v)
+{
+    front_drop(receiver);
+    if (gather_discard(&receiver->gather, receiver->fd, part) || errno == EIO) {
         return STEP_AGAIN;
-    case REFERENCE_TOO_LONG:
-        return too_long(message, v);
-    case REFERENCE_LIES:
-        consume_nothing(receiver->fd, message->frame);
-        *v = verdict(STATUS_REFUSED, "skipped a damaged message: what it refers to is not there");
-        return STEP_END;
-    default:
-        message->frame = 0;
-        *v = errno == 0 ? verdict(STATUS_ERROR,
-                                  "the message's sender is in another pid namespace; it stays in the mailbox")
-                        : verdict_errno("cannot open the message's content, which its sender keeps; "
-                                        "receive as the same user; it stays in the mailbox",
-                                        errno);
+    }
+    *v = verdict_errno("cannot skip what a sender has left", errno);
+    return STEP_END;
+}
+
+/*
+ * Waits, without what a receiver holds, for `what`: that the try `id` ends, of which others have read the
+ * beginning, so that its sender will begin anew; or for the lock `gather`, which a sender has for a moment.
+ */
+static enum step wait_without(struct receiver *receiver, uint64_t id, bool for_end, struct verdict *v)
+{
+    const deadline until = receiver->nonblock ? deadline_in(MOMENT) : receiver->until;
+    const int flags = WAIT_NAME | WAIT_MORTAL;
+
+    receiver_release(receiver, &(struct message){0});
+    if (receiver_is_gone(receiver)) {
+        *v = verdict(STATUS_GONE, "removed while waiting");
         return STEP_END;
     }
+    enum wake wake;
+    if (for_end) {
+        wake = link_wait_for_end(receiver->fd, id, until, flags);
+    } else {
+        wake = link_wait(receiver->fd, LINK_RECEIVER, LINK_GATHER, until, flags);
+        link_give(receiver->fd, LINK_GATHER); /* and look again */
+    }
+    if (wake == WAKE_DONE || wake == WAKE_NAME) {
+        return STEP_AGAIN;
+    }
+    *v = wake != WAKE_DEADLINE ? verdict_errno("cannot lock it", errno)
+         : receiver->nonblock  ? verdict(STATUS_NOT_NOW, "busy: a sender is at work")
+                               : verdict(STATUS_TIMEOUT, "timed out: the rest of a message is there, "
+                                                         "and its sender does not begin anew");
+    return STEP_END;
+}
+
+/* Begins to gather the message of which the first part is at the front. */
+static enum step begin(struct receiver *receiver, const struct message *part, struct verdict *v)
+{
+    if (!link_try(receiver->fd, LINK_RECEIVER, LINK_GATHER)) {
+        return wait_without(receiver, 0, false, v);
+    }
+    if (gather_begin(&receiver->gather, part)) {
+        return STEP_MESSAGE;
+    }
+    *v = verdict_errno("cannot keep the message, which stays in the mailbox", errno);
+    link_give(receiver->fd, LINK_GATHER);
+    return STEP_END;
+}
+
+/* A part is at the front. STEP_AGAIN: it has been dealt with. STEP_MESSAGE: it is all there, and in hand. */
+static enum step find_part(struct receiver *receiver, struct message *message, struct verdict *v)
+{
+    struct gather *gather = &receiver->gather;
+    const bool first = message->part.offset == 0;
+    const bool last = message_is_last(message);
+
+    if (!gather_is_next(gather, message)) {
+        front_drop(receiver);
+    }
+    /* Asked with the hand lock held: whoever withdraws what can still be delivered does so with that lock. */
+    if ((first || last || !gather->active) && !link_is_alive(receiver->fd, message->part.id)) {
+        return discard(receiver, message, v);
+    }
+    if (!first && !gather->active) {
+        return wait_without(receiver, message->part.id, true, v);
+    }
+    if (message->part.total > receiver->max_size) {
+        return too_long(message, v);
+    }
+    if (last) {
+        if (!first) {
+            gather_finish(gather, message);
+        }
+        receiver->parted = !first;
+        return STEP_MESSAGE;
+    }
+    if (first && begin(receiver, message, v) != STEP_MESSAGE) {
+        return v->status == STATUS_DONE ? STEP_AGAIN : STEP_END;
+    }
+    if (!gather_read(gather, receiver->fd, message)) {
+        *v = verdict_errno("cannot keep the message, which stays in the mailbox", errno);
+        return STEP_END;
+    }
+    progress_add(receiver->progress, message->length, 0);
+    receiver->counted += message->length;
+    return STEP_AGAIN;
 }
 
 /* Looks at all that is in the FIFO. */
@@ -97,7 +177,7 @@ static bool wait_for_piece(struct receiver *receiver, struct verdict *v)
  * A raw line that does not fit into the pipe: reads on until it ends, with both locks held, since nobody else
  * may have the rest of it.
  */
-static enum step gather(struct receiver *receiver, struct message *message, struct verdict *v)
+static enum step read_line(struct receiver *receiver, struct message *message, struct verdict *v)
 {
     struct long_line *line = &receiver->line;
     bool ended = false;
@@ -106,7 +186,7 @@ static enum step gather(struct receiver *receiver, struct message *message, stru
     while (!ended) {
         enum found found = message_find(receiver->peek.bytes, receiver->peek.length, true, message);
         /* Somebody else's frame is not part of the line, but the end of it. */
-        bool ours = found != FOUND_NEWER && found != FOUND_NOTHING && message->form == FORM_LINE;
+        bool ours = found != FOUND_FOREIGN && found != FOUND_NOTHING && message->form == FORM_LINE;
         if (!consume_into(receiver->fd, line, ours ? message->frame : 0, receiver->max_size)) {
             *v = verdict_errno("cannot keep a long line", errno);
             return STEP_END;
@@ -163,10 +243,10 @@ static bool is_stuck(const struct receiver *receiver)
 }
 
 /* Who only looks, or does not wait, must not take the beginning of a line that may not end. */
-static enum step gather_if_wanted(struct receiver *receiver, struct message *message, struct verdict *v)
+static enum step read_line_if_wanted(struct receiver *receiver, struct message *message, struct verdict *v)
 {
     if (!receiver->keeps && !receiver->nonblock) {
-        return gather(receiver, message, v);
+        return read_line(receiver, message, v);
     }
     message->frame = 0;
     *v = receiver->keeps
@@ -175,16 +255,26 @@ static enum step gather_if_wanted(struct receiver *receiver, struct message *mes
     return STEP_END;
 }
 
-/* What to do about a line that has not ended: wait, read it into memory, or take it for whole. */
+/*
+ * What to do about a line that has not ended: wait, read it into memory, or take it for whole. Or is it a
+ * sender's, and we cannot see its end? What is read of that is lost if we die.
+ */
 static enum step find_unfinished(struct receiver *receiver, struct message *message, struct verdict *v)
 {
     size_t seen = receiver->peek.length;
+
+    if (receiver->peek.narrow && (message->form != FORM_LINE || link_has_sender(receiver->fd))) {
+        message->frame = 0;
+        *v = verdict(STATUS_ERROR, "the message is longer than this user's pipes may be "
+                                   "(fs.pipe-user-pages-soft); it stays in the mailbox");
+        return STEP_END;
+    }
 
     if (front_is_all(receiver, seen)) {
         return message->length <= receiver->max_size ? STEP_MESSAGE : too_long(message, v);
     }
     if (is_stuck(receiver)) {
-        return gather_if_wanted(receiver, message, v);
+        return read_line_if_wanted(receiver, message, v);
     }
     if (!receiver->armed) {
         become_writer_once(receiver);
@@ -201,28 +291,48 @@ static enum step skip_damaged(struct receiver *receiver, const struct message *m
     return STEP_END;
 }
 
-enum step front_find(struct receiver *receiver, struct message *message, struct verdict *v)
+/* Looks at the front, and finds what is there. */
+static bool look_at_front(struct receiver *receiver, enum found *found, struct message *message,
+                          struct verdict *v)
 {
     struct peek *peek = &receiver->peek;
+    const bool little = !receiver->many || receiver->gather.active || receiver->parted;
+
+    if (peek_at(peek, receiver->fd, little ? PIPE_BUF : SIZE_MAX) == -1) {
+        *v = verdict_errno("cannot look into it", errno);
+        return false;
+    }
+    /* A part that is to be read need not be looked at whole. */
+    if (message_is_part(peek->bytes, peek->length, peek_count(receiver->fd), message) &&
+        (message->frame <= peek->length || !message_is_last(message))) {
+        *found = FOUND_MESSAGE;
+        return true;
+    }
+    receiver->parted = false;
+    *found = message_find(peek->bytes, peek->length, peek->all, message);
+    if (!peek->all && (*found == FOUND_UNFINISHED || (little && receiver->many))) {
+        if (!look(receiver, v)) {
+            return false;
+        }
+        *found = message_find(peek->bytes, peek->length, !peek->narrow, message);
+    }
+    return true;
+}
+
+enum step front_find(struct receiver *receiver, struct message *message, struct verdict *v)
+{
+    enum found found;
 
     if (receiver->size > 0) {
         return find_fixed(receiver, message, v);
     }
-    if (peek_at(peek, receiver->fd, receiver->many ? SIZE_MAX : PIPE_BUF) == -1) {
-        *v = verdict_errno("cannot look into it", errno);
+    if (!look_at_front(receiver, &found, message, v)) {
         return STEP_END;
-    }
-    enum found found = message_find(peek->bytes, peek->length, peek->all, message);
-    if (found == FOUND_UNFINISHED && !peek->all) {
-        if (!look(receiver, v)) {
-            return STEP_END;
-        }
-        found = message_find(peek->bytes, peek->length, true, message);
     }
     switch (found) {
     case FOUND_MESSAGE:
-        if (message->form == FORM_REFERENCE) {
-            return follow(receiver, message, v);
+        if (message->form == FORM_PART) {
+            return find_part(receiver, message, v);
         }
         if (message->form == FORM_NOTICE && !receiver->notices) {
             return skip_damaged(receiver, message, v);
@@ -235,9 +345,10 @@ enum step front_find(struct receiver *receiver, struct message *message, struct 
         return find_unfinished(receiver, message, v);
     case FOUND_DAMAGED:
         return skip_damaged(receiver, message, v);
-    case FOUND_NEWER:
+    case FOUND_FOREIGN:
         message->frame = 0;
-        *v = verdict(STATUS_ERROR, "the message has a format of a newer version; it stays in the mailbox");
+        *v = verdict(STATUS_ERROR,
+                     "the message has a format of a newer or older version; it stays in the mailbox");
         return STEP_END;
     default:
         return STEP_AGAIN; /* another receiver was faster */

@@ -1,8 +1,8 @@
 /*
  * front: finds out what stands at the front of a mailbox: a message, the beginning of one, or damage.
  *
- * Damage is skipped here, and a raw line that is longer than the pipe is read into memory, since nothing more
- * can come before that. Everything else stays where it is. What waits here ends as receiver.h has it.
+ * Damage is skipped here. A raw line that is longer than the pipe is read into memory, since nothing more can
+ * come before that; and so are the parts of a message, but for the last one. Everything else stays where it is. What waits here ends as receiver.h has it.
  * Descriptors and buffers are the receiver's.
  */
 #ifndef FIFO_FRONT_H
@@ -28,6 +28,9 @@ enum step {
  * it.
  */
 enum step front_find(struct receiver *receiver, struct message *message, struct verdict *v);
+
+/* Drops what has been gathered of a message in parts. */
+void front_drop(struct receiver *receiver);
 
 /* Whether no process has the other end open any more, for a FIFO that had a writer since we opened it.
  * poll(2).

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)256 * 1024)
-/* A message of more bytes is not kept in memory. */
-#define LONG ((size_t)65536)
+/* A message of more bytes is not kept in memory: it does not go in one frame either. */
+#define LONG BATCH_BYTES
 
 struct reading {
     int fd;
@@ -134,7 +134,7 @@ static struct verdict spill(struct input *input, struct outgoing *message)
 {
     struct verdict v = verdict_done();
     bool last = false;
-    int failed = reference_create(&message->big);
+    int failed = spool_create(&message->spool);
 
     while (failed == 0 && v.status == STATUS_DONE) {
         char *piece = input->buffer + input->start;
@@ -147,7 +147,7 @@ static struct verdict spill(struct input *input, struct outgoing *message)
         if (last && input->no_newline) {
             used--;
         }
-        failed = reference_append(&message->big, piece, used);
+        failed = spool_append(&message->spool, piece, used);
         message->length += used;
         input->start += length;
         input->looked = input->start;
@@ -159,17 +159,18 @@ static struct verdict spill(struct input *input, struct outgoing *message)
     input->item = 0;
     /* The NUL that the last item may lack. */
     if (failed == 0 && !last && input->cut == CUT_NULL && !input->no_newline) {
-        failed = reference_append(&message->big, "\n", 1);
+        failed = spool_append(&message->spool, "\n", 1);
         message->length++;
     }
     if (failed == 0 && v.status == STATUS_DONE) {
-        failed = reference_seal(&message->big);
+        message->content = spool_map(&message->spool);
+        failed = message->content == NULL ? -1 : 0;
     }
     if (failed != 0) {
         v = verdict_errno("cannot keep the message", errno);
     }
     if (v.status != STATUS_DONE) {
-        reference_drop(&message->big);
+        outgoing_drop(message);
     }
     return v;
 }
@@ -241,7 +242,7 @@ struct verdict input_next(struct input *input, struct outgoing *message, bool *t
     struct verdict v = verdict_done();
     size_t length = 0;
 
-    *message = (struct outgoing){.big = {.fd = -1}, .bare = input->cut == CUT_SIZE};
+    *message = (struct outgoing){.spool = spool_none(), .bare = input->cut == CUT_SIZE};
     *there = false;
     if (input->cut == CUT_OPERANDS) {
         *there = input->count > 0;

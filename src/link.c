@@ -1,6 +1,7 @@
 #include "link.h"
 
 #include "lock.h"
+#include "message.h"
 
 #include <fcntl.h>
 
@@ -12,6 +13,7 @@ static struct lock place(int fd, enum link_lock lock, int type)
     } places[] = {
         [LINK_RENDEZVOUS] = {0, 1},          [LINK_TURN] = {0, 0},  [LINK_HAND] = {1, 1},
         [LINK_RENDEZVOUS_AND_HAND] = {0, 2}, [LINK_QUEUE] = {2, 1},
+        [LINK_GATHER] = {3, 1},
     };
 
     return (struct lock){fd, (short)type, places[lock].start, places[lock].count};
@@ -33,7 +35,7 @@ enum wake link_wait(int fd, enum link_side side, enum link_lock lock, deadline u
     struct lock request = wanted(fd, side, lock);
     enum wake wake = lock_wait(&request, until, flags);
 
-    if (wake != WAKE_DONE && wake != WAKE_EVENT) {
+    if (wake != WAKE_DONE && wake != WAKE_FAILED) {
         lock_give(&request);
     }
     return wake;
@@ -67,6 +69,40 @@ bool link_has_queue(int fd)
 {
     struct lock probe = place(fd, LINK_QUEUE, F_WRLCK);
     return lock_is_held(&probe, NULL);
+}
+
+static struct lock alive(int fd, uint64_t id, short type)
+{
+    return (struct lock){fd, type, (int64_t)(MESSAGE_ID_END + id), 1};
+}
+
+bool link_begin(int fd, uint64_t id)
+{
+    struct lock ours = alive(fd, id, F_WRLCK);
+    return lock_try(&ours);
+}
+
+void link_end(int fd, uint64_t id)
+{
+    struct lock ours = alive(fd, id, F_UNLCK);
+    lock_give(&ours);
+}
+
+bool link_is_alive(int fd, uint64_t id)
+{
+    struct lock probe = alive(fd, id, F_RDLCK);
+    return lock_is_held(&probe, NULL);
+}
+
+enum wake link_wait_for_end(int fd, uint64_t id, deadline until, int flags)
+{
+    struct lock request = alive(fd, id, F_RDLCK);
+    enum wake wake = lock_wait(&request, until, flags);
+
+    if (wake != WAKE_FAILED) {
+        lock_give(&request);
+    }
+    return wake;
 }
 
 bool link_has_sender(int fd)

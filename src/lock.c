@@ -44,7 +44,7 @@ enum wake lock_wait(const struct lock *lock, deadline until, int flags)
     do {
         wake = wait_call(take, &wanted, &result, until, flags);
     } while (wake == WAKE_DONE && result == -1 && errno == EINTR); /* a stop and a continue */
-    return wake == WAKE_DONE && result == -1 ? WAKE_EVENT : wake;
+    return wake == WAKE_DONE && result == -1 ? WAKE_FAILED : wake;
 }
 
 void lock_give(const struct lock *lock)

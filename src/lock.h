@@ -26,7 +26,7 @@ struct lock {
 bool lock_try(const struct lock *lock);
 
 /*
- * Waits for it; `flags` as wait_call(). WAKE_DONE: we have it. WAKE_EVENT: the kernel refused it, see errno
+ * Waits for it; `flags` as wait_call(). WAKE_DONE: we have it. WAKE_FAILED: the kernel refused it, see errno
  * (ENOLCK). Anything else as wait_call(): the kernel may have granted it in the very instant in which we gave
  * up, and nobody would know that we have it. So the caller gives it back.
  */

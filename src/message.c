@@ -6,32 +6,27 @@
 /*
  * The header, little-endian:
  *   0  0xFF 'f' 'm'      mark
- *   3  version           1
- *   4  type              'R' record, 'M' reference, 'N' notice
+ *   3  version           2
+ *   4  type              'R' record, 'P' part, 'N' notice
  *   5  flags             0
  *   6  header length     2 bytes: where the body starts
- *   8  frame length      2 bytes: header and body
- *  10  0                 2 bytes
+ *   8  frame length      4 bytes: header and body
  *  12  sender            4 bytes: pid, 0 if it does not say
- * and the body of a reference:
- *   0  content length    8 bytes
- *   8  pid namespace     8 bytes
- *  16  descriptor        4 bytes
- *  20  id               16 bytes
+ * and what a part's body starts with:
+ *   0  id                8 bytes
+ *   8  total             8 bytes
+ *  16  offset            8 bytes
  * A header of 40 bytes or more has a return address behind its first 16:
  *   0  token            16 bytes
  *  16  wants             4 bytes: 1 receipt, 2 reply
  *  20  0                 4 bytes
  */
 static const unsigned char mark[] = {0xFF, 'f', 'm'};
-#define VERSION        1
-#define TYPE_RECORD    'R'
-#define TYPE_REFERENCE 'M'
-#define TYPE_NOTICE    'N'
-#define ADDRESSED      (MESSAGE_HEADER + RETURN_ADDRESS_BYTES)
-#define REFERENCE_BODY (20 + MESSAGE_ID)
-
-static_assert(ADDRESSED + REFERENCE_BODY <= PIPE_BUF, "a reference fits into one atomic write");
+#define VERSION     2
+#define TYPE_RECORD 'R'
+#define TYPE_PART   'P'
+#define TYPE_NOTICE 'N'
+#define ADDRESSED   (MESSAGE_HEADER + RETURN_ADDRESS_BYTES)
 
 static void put(unsigned char *at, uint64_t value, int bytes)
 {
@@ -51,8 +46,7 @@ static uint64_t get(const unsigned char *at, int bytes)
 
 bool message_is_line(const void *content, size_t length)
 {
-    return length > 0 && length <= PIPE_BUF &&
-           memchr(content, '\n', length) == (const char *)content + length - 1 &&
+    return length > 0 && memchr(content, '\n', length) == (const char *)content + length - 1 &&
            memchr(content, mark[0], length) == NULL;
 }
 
@@ -100,7 +94,7 @@ static size_t put_header(unsigned char *at, char type, size_t body, pid_t sender
     at[3] = VERSION;
     at[4] = (unsigned char)type;
     put(at + 6, length, 2);
-    put(at + 8, length + body, 2);
+    put(at + 8, length + body, 4);
     put(at + 12, (uint64_t)sender, 4);
     if (length > MESSAGE_HEADER) {
         message_put_address(at + MESSAGE_HEADER, back);
@@ -108,15 +102,15 @@ static size_t put_header(unsigned char *at, char type, size_t body, pid_t sender
     return length + body;
 }
 
-size_t message_record_most(const struct return_address *back)
+size_t message_record_length(size_t length, const struct return_address *back)
 {
-    return PIPE_BUF - header_length(back);
+    return header_length(back) + length;
 }
 
 size_t message_put_record(unsigned char *at, const void *content, size_t length, pid_t sender,
                           const struct return_address *back)
 {
-    assert(length <= message_record_most(back));
+    assert(length < UINT32_MAX - ADDRESSED);
     if (length > 0) {
         memcpy(at + header_length(back), content, length);
     }
@@ -129,16 +123,32 @@ void message_put_notice(struct frame *frame, const void *content, size_t length,
     frame->length = put_header(frame->bytes, TYPE_NOTICE, length, sender, NULL);
 }
 
-void message_put_reference(struct frame *frame, const struct reference *reference, pid_t sender,
-                           const struct return_address *back)
+size_t message_put_part(unsigned char *at, const struct message_part *part, size_t length, pid_t sender,
+                        const struct return_address *back)
 {
-    unsigned char *body = frame->bytes + header_length(back);
+    size_t header = header_length(back);
 
-    frame->length = put_header(frame->bytes, TYPE_REFERENCE, REFERENCE_BODY, sender, back);
-    put(body, reference->length, 8);
-    put(body + 8, reference->pid_namespace, 8);
-    put(body + 16, reference->fd, 4);
-    memcpy(body + 20, reference->id, MESSAGE_ID);
+    put_header(at, TYPE_PART, MESSAGE_PART + length, sender, back);
+    put(at + header, part->id, 8);
+    put(at + header + 8, part->total, 8);
+    put(at + header + 16, part->offset, 8);
+    return header + MESSAGE_PART;
+}
+
+/* Reads what a part's body of `length` bytes starts with. False if it cannot be true. */
+static bool get_part(const unsigned char *body, size_t length, struct message *message)
+{
+    struct message_part *part = &message->part;
+
+    if (length < MESSAGE_PART) {
+        return false;
+    }
+    *part = (struct message_part){.id = get(body, 8), .total = get(body + 8, 8), .offset = get(body + 16, 8)};
+    message->form = FORM_PART;
+    message->content = body + MESSAGE_PART;
+    message->length = length - MESSAGE_PART;
+    return part->id < MESSAGE_ID_END && part->total <= INT64_MAX && part->offset <= part->total &&
+           message->length <= part->total - part->offset && (message->length > 0 || part->total == 0);
 }
 
 /* Reads the body of a header that was found sound. False if body and type do not go together. */
@@ -150,45 +160,36 @@ static bool get_body(const unsigned char *bytes, size_t header, struct message *
     if (header >= ADDRESSED) {
         message->back = message_get_address(bytes + MESSAGE_HEADER);
     }
-    if (bytes[4] == TYPE_RECORD || bytes[4] == TYPE_NOTICE) {
-        message->form = bytes[4] == TYPE_RECORD ? FORM_RECORD : FORM_NOTICE;
-        message->content = body;
-        message->length = length;
-        return true;
+    if (bytes[4] == TYPE_PART) {
+        return get_part(body, length, message);
     }
-    struct reference *reference = &message->reference;
-    if (bytes[4] != TYPE_REFERENCE || length != REFERENCE_BODY) {
-        return false;
-    }
-    message->form = FORM_REFERENCE;
-    message->content = NULL;
-    reference->length = get(body, 8);
-    reference->pid_namespace = get(body + 8, 8);
-    reference->fd = (uint32_t)get(body + 16, 4);
-    memcpy(reference->id, body + 20, MESSAGE_ID);
-    message->length = (size_t)reference->length;
-    return message->sender > 0 && reference->fd <= INT32_MAX && reference->length <= SIZE_MAX / 2;
+    message->form = bytes[4] == TYPE_RECORD ? FORM_RECORD : FORM_NOTICE;
+    message->content = body;
+    message->length = length;
+    return bytes[4] == TYPE_RECORD || bytes[4] == TYPE_NOTICE;
 }
 
-/* Reads the header at `bytes`, which starts with the mark. */
-static enum found find_header(const unsigned char *bytes, size_t length, bool all, struct message *message)
+/*
+ * Reads the header at `bytes`, which starts with the mark; `there` bytes could be shown, and at least
+ * MESSAGE_HEAD_MAX are, or all.
+ */
+static enum found find_header(const unsigned char *bytes, size_t there, bool all, struct message *message)
 {
     const enum found cut = all ? FOUND_DAMAGED : FOUND_UNFINISHED;
 
-    if (length < MESSAGE_HEADER) {
+    if (there < MESSAGE_HEADER) {
         return cut;
     }
-    if (bytes[3] > VERSION || (bytes[3] == VERSION && bytes[5] != 0)) {
-        return FOUND_NEWER;
+    if ((bytes[3] != 0 && bytes[3] != VERSION) || (bytes[3] == VERSION && bytes[5] != 0)) {
+        return FOUND_FOREIGN;
     }
     uint64_t sender = get(bytes + 12, 4);
     size_t header = (size_t)get(bytes + 6, 2);
-    message->frame = (size_t)get(bytes + 8, 2);
-    if (bytes[3] != VERSION || header < MESSAGE_HEADER || message->frame < header ||
-        message->frame > PIPE_BUF || sender > INT32_MAX) {
+    message->frame = (size_t)get(bytes + 8, 4);
+    if (bytes[3] != VERSION || header < MESSAGE_HEADER || message->frame < header || sender > INT32_MAX) {
         return FOUND_DAMAGED;
     }
-    if (message->frame > length) {
+    if (message->frame > there) {
         return cut;
     }
     message->sender = (pid_t)sender;
@@ -260,4 +261,12 @@ enum found message_find(const unsigned char *bytes, size_t length, bool all, str
         return FOUND_DAMAGED;
     }
     return newline != NULL || end < length ? FOUND_MESSAGE : FOUND_UNFINISHED;
+}
+
+bool message_is_part(const unsigned char *bytes, size_t length, size_t there, struct message *message)
+{
+    *message = (struct message){0};
+    return has_mark(bytes, length) && length >= MESSAGE_HEADER && bytes[4] == TYPE_PART &&
+           get(bytes + 6, 2) + MESSAGE_PART <= length &&
+           find_header(bytes, there, false, message) == FOUND_MESSAGE;
 }

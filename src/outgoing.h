@@ -1,27 +1,28 @@
 /*
- * outgoing: one message to send, between where it was read and where it is put into a frame.
+ * outgoing: one message to send, between where it was read and where it is put into frames.
  *
- * The content belongs to whoever made it. The memfd, if there is one, is closed by reference_drop().
+ * The content belongs to whoever made it; outgoing_drop() gives back that of a long one.
  */
 #ifndef FIFO_OUTGOING_H
 #define FIFO_OUTGOING_H
 
-#include "reference.h"
+#include "message.h"
+#include "spool.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/*
- * Content in memory, or in a sealed memfd where it is too long for a frame. Small content is given to a memfd
- * too when the frame's form demands it, so both may be there.
- */
 struct outgoing {
-    const void *content; /* NULL if it is in `big` alone */
+    const void *content;
     size_t length;
-    struct reference_writer big;       /* big.fd is -1 if unused */
+    struct spool spool;                /* where the content of a long one lies */
     bool bare;                         /* -s: the content itself is the frame */
     const struct return_address *back; /* who waits for an answer; NULL: nobody */
-    bool referred;                     /* the frame is a reference to `big`, rather than a line or a record */
 };
+
+static inline void outgoing_drop(struct outgoing *message)
+{
+    spool_drop(&message->spool);
+}
 
 #endif

@@ -71,6 +71,7 @@ int peek_at(struct peek *peek, int fd, size_t most)
 
     peek->length = 0;
     peek->all = there == 0;
+    peek->narrow = false;
     if (there == 0) {
         return 0;
     }
@@ -80,10 +81,12 @@ int peek_at(struct peek *peek, int fd, size_t most)
     if (prepare(peek, most) == -1 || look(peek, fd, most) == -1) {
         return -1;
     }
-    /* Somebody may have grown the FIFO. Where ours may not grow as far, peek->all tells. */
-    if (peek->length > 0 && peek->length < most &&
-        fcntl(peek->pipe[1], F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ)) != -1 && look(peek, fd, most) == -1) {
-        return -1;
+    /* Somebody may have grown the FIFO. */
+    if (peek->length > 0 && peek->length < most) {
+        peek->narrow = fcntl(peek->pipe[1], F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ)) == -1;
+        if (!peek->narrow && look(peek, fd, most) == -1) {
+            return -1;
+        }
     }
     peek->all = peek->length == there;
     return 0;

@@ -17,6 +17,7 @@ struct peek {
     unsigned char *bytes;
     size_t length; /* bytes seen by the last look */
     bool all;      /* and these were all that the FIFO held */
+    bool narrow;   /* our private pipe may not be as large as the FIFO: so many are all that can be seen */
     bool full;     /* they took all the room there is, so that no more can come before some are taken */
 };
 

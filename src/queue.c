@@ -150,7 +150,7 @@ struct verdict queue_lock(struct queue *queue, enum queue_lock lock)
         if (wake == WAKE_DONE) {
             return have(queue, lock);
         }
-        if (wake == WAKE_EVENT) {
+        if (wake == WAKE_FAILED) {
             return verdict_errno("cannot lock it", errno);
         }
         queue_unlock(queue, lock);
@@ -290,7 +290,7 @@ struct verdict queue_sleep(struct queue *queue, struct bell *bell, const char *n
     queue_watch(queue);
     bool seated = bell->chair != 0;
     enum wake wake = seated ? bell_sleep(bell, queue->until) : bell_sit(bell, queue->until);
-    if (wake == WAKE_EVENT && !seated) {
+    if (wake == WAKE_FAILED) {
         return verdict_errno("cannot wait at it", errno);
     }
     struct verdict v = ended(queue, wake, late);

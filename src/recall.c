@@ -161,18 +161,19 @@ size_t recall_left(struct sender *sender, const struct batch *batch, size_t from
     return finding.left;
 }
 
-enum withdrawal recall_piece(struct sender *sender, const unsigned char *bytes, size_t length, bool whole)
+enum withdrawal recall_piece(struct sender *sender, const unsigned char *start, size_t told, size_t length,
+                             bool whole)
 {
     struct peek *peek = &sender->peek;
 
     if (!sender->readable || peek_at(peek, sender->fd, SIZE_MAX) == -1 || !peek->all) {
         return WITHDRAW_FAILED;
     }
-    unsigned char *ours = memmem(peek->bytes, peek->length, bytes, length);
-    if (ours == NULL) {
+    unsigned char *ours = memmem(peek->bytes, peek->length, start, told < length ? told : length);
+    size_t before = ours == NULL ? 0 : (size_t)(ours - peek->bytes);
+    if (ours == NULL || peek->length - before < length) {
         return WITHDRAW_TAKEN; /* a raw reader has been quick */
     }
-    size_t before = (size_t)(ours - peek->bytes);
     if ((whole && withdraw_is_whole(sender->unit, peek->bytes, before)) || !read_all(sender, sender->fd)) {
         return WITHDRAW_FAILED;
     }

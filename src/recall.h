@@ -23,12 +23,13 @@ enum withdrawal recall(struct sender *sender, const struct batch *batch, size_t 
 size_t recall_left(struct sender *sender, const struct batch *batch, size_t from, size_t to);
 
 /*
- * After `length` bytes of ours were put into the FIFO in one go: takes them out again, if they are not all of
- * what was to be put there (`whole` is false), or if something that a raw writer did not finish got before
- * them, so that its rest and they would be read as one. WITHDRAWN: they are out. WITHDRAW_TAKEN: a raw reader
- * has some of them. WITHDRAW_FAILED: they are there; if `whole`, that may be because all is well. Needs the
- * hand lock.
+ * After `length` bytes of ours, which start with the `told` bytes at `start`, were put into the FIFO in one
+ * go: takes them out again, if they are not all of what was to be put there (`whole` is false), or if
+ * something that a raw writer did not finish got before them, so that its rest and they would be read as one.
+ * WITHDRAWN: they are out. WITHDRAW_TAKEN: a raw reader has some of them. WITHDRAW_FAILED: they are there; if
+ * `whole`, that may be because all is well. Needs the hand lock.
  */
-enum withdrawal recall_piece(struct sender *sender, const unsigned char *bytes, size_t length, bool whole);
+enum withdrawal recall_piece(struct sender *sender, const unsigned char *start, size_t told, size_t length,
+                             bool whole);
 
 #endif

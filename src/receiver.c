@@ -2,7 +2,6 @@
 
 #include "front.h"
 #include "link.h"
-#include "reference.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -108,11 +107,12 @@ void receiver_give_hand(struct receiver *receiver)
 
 void receiver_release(struct receiver *receiver, const struct message *message)
 {
-    if (message->form == FORM_REFERENCE) {
-        reference_unmap(message->content, message->length);
+    if (message->form == FORM_PART) {
+        gather_end(&receiver->gather, receiver->fd);
+        receiver->counted = 0;
     }
     receiver_give_hand(receiver);
-    if (receiver->turn && !receiver->exclusive) {
+    if (receiver->turn && !receiver->exclusive && !receiver->gather.active) {
         link_give(receiver->fd, LINK_TURN);
         receiver->turn = false;
     }
@@ -192,6 +192,45 @@ static struct verdict still_wanted(struct receiver *receiver)
     return verdict_done();
 }
 
+/*
+ * Waits for the next part of what is gathered, or for the end of the try that it is of: then the sender has
+ * died, or begins anew.
+ */
+static struct verdict wait_for_part(struct receiver *receiver)
+{
+    const deadline until = receiver->nonblock ? deadline_in(GRACE) : receiver->until;
+
+    if (!receiver->armed) {
+        return receiver_sleep(receiver, 0);
+    }
+    /* Who asked has more to wait for, and comes back. */
+    if (receiver->notices) {
+        return verdict(STATUS_NOT_NOW, "the rest is to come");
+    }
+    if (receiver_is_gone(receiver)) {
+        return ended(receiver, WAKE_NAME);
+    }
+    enum wake wake =
+        link_wait_for_end(receiver->fd, receiver->gather.id, until, WAIT_NAME | WAIT_EVENTS);
+    switch (wake) {
+    case WAKE_DONE:
+        /* Once more: the last part may have come, and the sender gone, since we looked. */
+        if (peek_count(receiver->fd) == 0) {
+            front_drop(receiver);
+            receiver_release(receiver, &(struct message){0});
+        }
+        return verdict_done();
+    case WAKE_EVENT:
+    case WAKE_NAME:
+        return verdict_done();
+    case WAKE_DEADLINE:
+        return receiver->nonblock ? verdict(STATUS_NOT_NOW, "only a part of the message is there")
+                                  : ended(receiver, wake);
+    default:
+        return ended(receiver, wake);
+    }
+}
+
 struct verdict receiver_next(struct receiver *receiver, struct message *message)
 {
     struct verdict wanted = still_wanted(receiver);
@@ -209,7 +248,7 @@ struct verdict receiver_next(struct receiver *receiver, struct message *message)
             if (receiver->box.anonymous && front_is_all(receiver, 0)) {
                 return verdict(STATUS_GONE, "its writer has gone");
             }
-            v = receiver_sleep(receiver, 0);
+            v = receiver->gather.active ? wait_for_part(receiver) : receiver_sleep(receiver, 0);
         } else {
             v = receiver_take_hand(receiver);
             if (v.status == STATUS_DONE) {
@@ -234,7 +273,7 @@ bool receiver_more(const struct receiver *receiver, struct message *message, siz
     size_t next = at + message->frame;
     struct message more = *message;
 
-    if (!receiver->many || message->form == FORM_REFERENCE || message->back.wants != 0 ||
+    if (!receiver->many || message->form == FORM_PART || message->back.wants != 0 ||
         message->frame == 0 || next >= peek->length) {
         return false;
     }
@@ -243,7 +282,7 @@ bool receiver_more(const struct receiver *receiver, struct message *message, siz
         return peek->length - next >= receiver->size;
     }
     if (message_find(peek->bytes + next, peek->length - next, peek->all, &more) != FOUND_MESSAGE ||
-        more.form == FORM_REFERENCE || more.form == FORM_NOTICE || more.back.wants != 0 ||
+        more.form == FORM_PART || more.form == FORM_NOTICE || more.back.wants != 0 ||
         more.length > receiver->max_size) {
         return false;
     }

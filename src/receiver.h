@@ -14,9 +14,11 @@
 
 #include "consume.h"
 #include "deadline.h"
+#include "gather.h"
 #include "mailbox.h"
 #include "message.h"
 #include "peek.h"
+#include "progress.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -31,6 +33,7 @@ struct receiver {
     bool notices;    /* notices may come, too, as messages of that form */
     size_t size;     /* -s: every message is so many bytes; 0: framed */
     size_t max_size; /* a message of more bytes is refused */
+    struct progress *progress; /* parts are counted here as they come; may be NULL */
 
     struct mailbox box;
     int fd;
@@ -42,6 +45,9 @@ struct receiver {
     unsigned long busy; /* how many messages were asked for */
     struct peek peek;
     struct long_line line;
+    struct gather gather;
+    size_t counted; /* bytes of the message in hand, or of what is gathered, that have been counted */
+    bool parted;    /* the message before came in parts; so may the next */
 };
 
 /*
@@ -98,7 +104,10 @@ size_t receiver_more_lines(const struct receiver *receiver, size_t at, size_t mo
  */
 struct verdict receiver_take(struct receiver *receiver, size_t length);
 
-/* Gives back what is in hand, if it was not taken, and lets the next receiver in, unless exclusive. */
+/*
+ * Gives back what is in hand, if it was not taken, and lets the next receiver in, unless exclusive, or parts
+ * of another message have been gathered.
+ */
 void receiver_release(struct receiver *receiver, const struct message *message);
 
 #endif

@@ -162,7 +162,9 @@ static struct verdict receive_all(struct receiving *options, struct receiver *re
         size_t most = options->follow ? SIZE_MAX : options->count - received;
         struct verdict v = receive(options, receiver, most, &handful);
         received += handful.count;
-        progress_add(&options->common.progress, handful.length, handful.count);
+        const size_t counted = handful.first.form == FORM_PART ? receiver->counted : 0;
+        progress_add(&options->common.progress, handful.count > 0 ? handful.length - counted : 0,
+                     handful.count);
         if (v.status == STATUS_DONE) {
             tell(options, &handful.first);
             if (received == options->count || wait_signal() != 0) {
@@ -190,6 +192,7 @@ struct verdict rendezvous(struct receiving *options, const struct mailbox *box)
             (options->follow || options->count > 1) && options->command == NULL && !options->common.verbose,
         .size = options->size,
         .max_size = options->max_size,
+        .progress = &options->common.progress,
         .box = *box,
     };
     if (options->max_tries > 0) {

@@ -43,6 +43,7 @@ static void close_fifo(struct request *request)
 {
     if (request->open) {
         close(request->replies.fd);
+        gather_free(&request->replies.gather);
         request->open = false;
     }
 }
@@ -131,6 +132,12 @@ static void fetch(struct request *request)
 {
     take(request);
     print(request);
+}
+
+bool request_occupied(void *context)
+{
+    const struct request *request = context;
+    return request->more || !backlog_is_empty(&request->backlog);
 }
 
 enum wake request_rest(void *context, deadline until)

@@ -53,6 +53,9 @@ struct verdict request_begin(struct request *request, const char *mailbox);
  */
 bool request_attend(void *context);
 
+/* Whether there is more to wait for than signals: that standard output takes more, or nothing at all. */
+bool request_occupied(void *context);
+
 /* Waits as wait_event() does, and until standard output takes more of what has come; not if more is there. */
 enum wake request_rest(void *context, deadline until);
 

@@ -142,7 +142,7 @@ static struct verdict queue(struct sender *sender)
             return verdict(STATUS_TIMEOUT,
                            link_signed(sender->fd, LINK_SENDER, "timed out, and the message is withdrawn",
                                        "timed out: other senders are waiting; the message is withdrawn"));
-        case WAKE_EVENT:
+        case WAKE_FAILED:
             return verdict_errno("cannot lock it", errno);
         default:
             break;
@@ -198,6 +198,33 @@ struct verdict sender_reopen(struct sender *sender)
     return v;
 }
 
+struct verdict sender_wait_hand(struct sender *sender)
+{
+    if (!sender->hand) {
+        sender->hand = link_try(sender->fd, LINK_SENDER, LINK_HAND);
+    }
+    const deadline until = sender->nonblock && !sender->hand ? deadline_in(GRACE) : sender->until;
+    while (!sender->hand) {
+        if (sender_is_gone(sender)) {
+            return verdict(STATUS_GONE, gone);
+        }
+        switch (link_wait(sender->fd, LINK_SENDER, LINK_HAND, until, WAIT_NAME | WAIT_MORTAL)) {
+        case WAKE_DONE:
+            sender->hand = true;
+            break;
+        case WAKE_DEADLINE:
+            return sender->nonblock
+                       ? verdict(STATUS_NOT_NOW, "busy: a receiver is at work")
+                       : verdict(STATUS_TIMEOUT, "timed out: a receiver is at work; the message is withdrawn");
+        case WAKE_FAILED:
+            return verdict_errno("cannot lock it", errno);
+        default:
+            break;
+        }
+    }
+    return verdict_done();
+}
+
 bool sender_take_hand(struct sender *sender, int flags)
 {
     if (!sender->hand) {
@@ -219,4 +246,5 @@ void sender_close(struct sender *sender)
     close(sender->fd); /* and with it, all the locks */
     peek_drop(&sender->peek);
     stage_drop(&sender->stage);
+    batch_drop(&sender->alone);
 }

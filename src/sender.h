@@ -22,6 +22,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Our message, or the last of several, as it stands in the FIFO. */
+struct standing {
+    const unsigned char *head; /* what it starts with; of a part, that tells it from every other */
+    size_t head_length;
+    const unsigned char *body; /* and what follows */
+    size_t body_length;
+};
+
+static inline size_t standing_length(const struct standing *standing)
+{
+    return standing->head_length + standing->body_length;
+}
+
 struct sender {
     deadline until;
     bool nonblock;  /* -n: status 1 where others wait */
@@ -38,6 +51,7 @@ struct sender {
     bool served;               /* we have had the rendezvous before */
     deadline yielded;          /* until when we do not wait for others to go first */
     struct progress *progress; /* what has been taken is counted here; may be NULL */
+    size_t counted;            /* bytes of the message on its way that are already */
     size_t quota;              /* how many messages of a batch go at once, see deliver.h */
     struct stage stage;
     /* What may be done while a receiver is at work: returns the batch that follows, NULL if there is none
@@ -48,8 +62,12 @@ struct sender {
      * status 4. */
     bool (*attend)(void *context);
     enum wake (*rest)(void *context, deadline until); /* how to wait meanwhile; NULL: by wait_event() */
+    bool (*occupied)(void *context); /* whether rest() has more to wait for than wait_event() has */
     void *attending;
-    struct frame frame; /* our message, or the last one, as it stands in the FIFO */
+    struct standing standing;
+    struct frame frame; /* of a short one: its bytes */
+    struct batch alone; /* of a long one, in one frame */
+    bool doubtful;      /* something else is beside it, and we may not look: it may have swallowed ours */
     bool hideable;      /* what stands before it would run into it, if its beginning were gone */
     size_t unit;        /* -s: the size of every message in the FIFO, otherwise 0 */
     struct peek peek;
@@ -75,9 +93,12 @@ struct verdict sender_reopen(struct sender *sender);
 bool sender_is_gone(struct sender *sender);
 
 /*
- * Takes the hand lock, which receivers hold while they work on a message; `flags` as wait_call(). False if
- * one keeps it for more than 100 ms.
+ * Takes the hand lock, which receivers hold while they work on a message. Nothing of ours is in the FIFO.
+ * Status 124 if one keeps it until the deadline, or 1 with nonblock.
  */
+struct verdict sender_wait_hand(struct sender *sender);
+
+/* The same, for what is there; `flags` as wait_call(). False if a receiver keeps it for more than 100 ms. */
 bool sender_take_hand(struct sender *sender, int flags);
 void sender_give_hand(struct sender *sender);
 

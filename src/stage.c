@@ -6,10 +6,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-void stage_prepare(struct stage *stage, int fd)
+void stage_prepare(struct stage *stage, int fd, size_t wanted)
 {
-    if (stage->most == 0) {
-        mailbox_grow(fd, 2 * BATCH_BYTES);
+    if (wanted > stage->most && wanted > stage->wanted) {
+        stage->wanted = wanted;
+        mailbox_grow(fd, 2 * wanted);
         int size = fcntl(fd, F_GETPIPE_SZ);
         stage->most = size > 0 ? (size_t)size / 2 : 0;
     }
@@ -22,64 +23,103 @@ void stage_drop(struct stage *stage)
         close(stage->pipe[1]);
         stage->pipe[1] = 0;
     }
-    stage->batch = NULL;
+    stage->length = 0;
 }
 
 /* Makes the private pipe, or empties it. False: there is none to be had. */
-static bool make_empty(struct stage *stage)
+static bool make_empty(struct stage *stage, size_t bytes)
 {
-    if (stage->batch != NULL) {
+    if (stage->length > 0) {
         stage_drop(stage);
     }
-    if (stage->pipe[1] == 0) {
-        if (pipe2(stage->pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
-            stage->pipe[1] = 0;
-            return false;
-        }
-        mailbox_grow(stage->pipe[1], BATCH_BYTES);
+    if (stage->pipe[1] == 0 && pipe2(stage->pipe, O_CLOEXEC | O_NONBLOCK) == -1) {
+        stage->pipe[1] = 0;
+        return false;
     }
+    mailbox_grow(stage->pipe[1], bytes);
     return true;
+}
+
+/* Says that `length` bytes are staged, if `written` of them are. */
+static bool is_staged(struct stage *stage, size_t written, size_t length)
+{
+    stage->length = length;
+    /* Who has many pipes gets small ones: then it is not whole, and never to be launched. */
+    if (written < length) {
+        stage->most = written;
+        stage_drop(stage);
+    }
+    return stage->length > 0;
 }
 
 bool stage_fill(struct stage *stage, const struct batch *batch, size_t from, size_t to)
 {
     size_t start = batch_start(batch, from);
 
-    if (!make_empty(stage)) {
-        return false;
-    }
     while (to > from && batch->ends[to - 1] - start > stage->most) {
         to--;
     }
     size_t length = batch_start(batch, to) - start;
-    ssize_t written = to > from ? write(stage->pipe[1], batch->bytes + start, length) : 0;
-    stage->batch = written > 0 ? batch : NULL;
+    if (length == 0 || !make_empty(stage, length)) {
+        return false;
+    }
+    ssize_t written = write(stage->pipe[1], batch->bytes + start, length);
+    stage->batch = batch;
     stage->serial = batch->serial;
     stage->from = from;
     stage->to = to;
-    /* Who has many pipes gets small ones: then it is not whole, and never to be launched. */
-    if (written > 0 && (size_t)written < length) {
-        stage->most = (size_t)written;
-        stage_drop(stage);
+    return is_staged(stage, written > 0 ? (size_t)written : 0, length);
+}
+
+/* Moves content of the message into the private pipe: without a copy, if it lies in a memfd. */
+static size_t add_content(struct stage *stage, const struct outgoing *message, size_t offset, size_t length)
+{
+    const char *content = message->content;
+    size_t done = 0;
+
+    while (done < length) {
+        off_t from = (off_t)(offset + done);
+        ssize_t added = message->spool.fd == -1
+                            ? write(stage->pipe[1], content + offset + done, length - done)
+                            : splice(message->spool.fd, &from, stage->pipe[1], NULL, length - done,
+                                     SPLICE_F_NONBLOCK);
+        if (added <= 0) {
+            break;
+        }
+        done += (size_t)added;
     }
-    return stage->batch != NULL;
+    return done;
+}
+
+bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head, size_t head_length,
+                     const struct outgoing *message, size_t length)
+{
+    /* The head, and what begins within a page, take a page of their own. */
+    if (!make_empty(stage, length + 2 * PIPE_BUF)) {
+        return false;
+    }
+    stage->batch = NULL;
+    stage->part = *part;
+    size_t written = write(stage->pipe[1], head, head_length) == (ssize_t)head_length
+                         ? head_length + add_content(stage, message, (size_t)part->offset, length)
+                         : 0;
+    return is_staged(stage, written, head_length + length);
 }
 
 size_t stage_launch(struct stage *stage, int fd)
 {
-    const struct batch *batch = stage->batch;
-    size_t length = batch_start(batch, stage->to) - batch_start(batch, stage->from);
+    size_t length = stage->length;
     int size = fcntl(fd, F_GETPIPE_SZ);
 
     /* Somebody may have made it smaller meanwhile. */
     if (size < 0 || (size_t)size / 2 < length) {
-        stage->most = 0;
+        stage->most = stage->wanted = 0;
         errno = EAGAIN;
         return 0;
     }
     ssize_t moved = splice(stage->pipe[0], NULL, fd, NULL, length, SPLICE_F_NONBLOCK);
     if (moved == (ssize_t)length) {
-        stage->batch = NULL; /* the private pipe is empty, and can be used again */
+        stage->length = 0; /* the private pipe is empty, and can be used again */
     }
     return moved > 0 ? (size_t)moved : 0;
 }

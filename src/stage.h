@@ -1,6 +1,5 @@
 /*
- * stage: lays messages of a batch out in a pipe of our own, from where one splice(2) moves them into the
- * FIFO.
+ * stage: lays frames out in a pipe of our own, from where one splice(2) moves them into the FIFO.
  *
  * The work of copying is done while the receiver is still busy with what came before, outside of all locks;
  * what is left for the moment when it is our turn takes microseconds.
@@ -25,16 +24,21 @@
 /* All zero is an empty one. */
 struct stage {
     int pipe[2];
-    const struct batch *batch; /* NULL: nothing is staged */
+    size_t length;             /* bytes that are staged; 0: nothing is */
+    const struct batch *batch; /* they are of this batch; NULL: they are a part */
     size_t serial;             /* of the batch */
     size_t from;               /* frames `from` up to `to` (exclusive) are */
     size_t to;
-    size_t most; /* bytes that may be staged */
+    struct message_part part; /* the part */
+    size_t most;      /* bytes that may be staged */
+    size_t wanted;    /* that were asked for */
 };
 
-/* Finds out, when it has not been done, how much may be staged for the FIFO `fd`, which is made bigger for
- * it. */
-void stage_prepare(struct stage *stage, int fd);
+/*
+ * Finds out how much may be staged for the FIFO `fd`, which is made bigger if that is less than `wanted`, at
+ * most BATCH_BYTES.
+ */
+void stage_prepare(struct stage *stage, int fd, size_t wanted);
 
 /*
  * Stages frames `from` up to `to`, or fewer if they are more than may be staged, in place of what was staged
@@ -45,7 +49,21 @@ bool stage_fill(struct stage *stage, const struct batch *batch, size_t from, siz
 /* Whether frame `from` is the first one that is staged. */
 static inline bool stage_has(const struct stage *stage, const struct batch *batch, size_t from)
 {
-    return stage->batch == batch && stage->serial == batch->serial && stage->from == from;
+    return stage->length > 0 && stage->batch == batch && stage->serial == batch->serial &&
+           stage->from == from;
+}
+
+/*
+ * The same for a part: the `head_length` bytes before its content, and `length` bytes of the content of
+ * `message`, from part->offset on.
+ */
+bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head, size_t head_length,
+                     const struct outgoing *message, size_t length);
+
+static inline bool stage_has_part(const struct stage *stage, const struct message_part *part)
+{
+    return stage->length > 0 && stage->batch == NULL && stage->part.id == part->id &&
+           stage->part.offset == part->offset;
 }
 
 /*

@@ -26,7 +26,8 @@ static bool begun;
 static bool entered; /* entry_mask is known */
 static int signal_seen;
 static sigjmp_buf escape;
-static volatile sig_atomic_t may_jump; /* inside wait_call() */
+static volatile sig_atomic_t may_jump;  /* inside wait_call() */
+static volatile sig_atomic_t ends_wait; /* and there a signal that asks us to end ends just the call */
 static volatile unsigned names;        /* of SIGURG so far; whoever counts has the signal blocked */
 
 void wait_block_failures(void)
@@ -161,15 +162,18 @@ enum wake wait_pending(void)
     return signal_seen != 0 ? WAKE_SIGNAL : WAKE_EVENT;
 }
 
-void wait_forget_events(void)
+bool wait_forget_events(void)
 {
     const struct timespec none = {0};
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGIO);
+    bool any = false;
     while (sigtimedwait(&set, NULL, &none) == SIGIO) {
+        any = true;
     }
+    return any;
 }
 
 enum wake wait_child(deadline until)
@@ -192,10 +196,56 @@ static void jump(int number, siginfo_t *info, void *context)
     (void)context;
     names += number == SIGURG;
     /* Whoever else sends our signals may not make us leave a call that has had its effect. */
-    if (may_jump && (number == SIGURG || info->si_code == SI_TIMER)) {
+    if (may_jump && (number != SIGDEADLINE || info->si_code == SI_TIMER)) {
         may_jump = 0;
         siglongjmp(escape, number);
     }
+}
+
+static void (*last_wishes[WISHES])(void);
+
+/*
+ * For the signals that end a process: leaves a call that may be left for them, or tidies up and dies. What is
+ * deleted then may be watched, and raises SIGURG: nobody may jump out of here.
+ */
+static void end_by(int number)
+{
+    if (ends_wait) {
+        ends_wait = may_jump = 0;
+        signal_seen = number;
+        siglongjmp(escape, number);
+    }
+    may_jump = 0;
+    for (size_t i = 0; i < WISHES && last_wishes[i] != NULL; i++) {
+        last_wishes[i]();
+    }
+    signal(number, SIG_DFL);
+    raise(number); /* takes effect when we return: until then it is blocked */
+}
+
+static void catch_endings(void)
+{
+    static bool caught;
+    struct sigaction action = {.sa_handler = end_by, .sa_flags = SA_RESTART};
+
+    sigfillset(&action.sa_mask);
+    for (size_t i = 0; i < ENDING && !caught; i++) {
+        if (!ignored(ending[i])) {
+            sigaction(ending[i], &action, NULL);
+        }
+    }
+    caught = true;
+}
+
+void wait_tidily(void (*tidy_up)(void))
+{
+    size_t at = 0;
+
+    while (at + 1 < WISHES && last_wishes[at] != NULL && last_wishes[at] != tidy_up) {
+        at++;
+    }
+    last_wishes[at] = tidy_up;
+    catch_endings();
 }
 
 static void install_handlers(void)
@@ -208,8 +258,10 @@ static void install_handlers(void)
         sigemptyset(&action.sa_mask);
         sigaddset(&action.sa_mask, SIGDEADLINE);
         sigaddset(&action.sa_mask, SIGURG);
+        sigaddset(&action.sa_mask, SIGIO);
         sigaction(SIGDEADLINE, &action, NULL);
         sigaction(SIGURG, &action, NULL);
+        sigaction(SIGIO, &action, NULL);
         installed = true;
     }
 }
@@ -246,6 +298,35 @@ static bool set_alarm(deadline until, long again)
     return done;
 }
 
+/* The signals that a call is left for, besides the deadline's. */
+static void open_for(sigset_t *mask, int flags)
+{
+    if (flags & WAIT_NAME) {
+        sigdelset(mask, SIGURG);
+    }
+    if (flags & WAIT_EVENTS) {
+        sigdelset(mask, SIGIO);
+        catch_endings();
+    }
+    for (size_t i = 0; (flags & (WAIT_MORTAL | WAIT_EVENTS)) && i < ENDING; i++) {
+        if (sigismember(&awaited, ending[i]) == 1) {
+            sigdelset(mask, ending[i]);
+        }
+    }
+}
+
+static enum wake left_by(int number)
+{
+    switch (number) {
+    case SIGURG:
+        return WAKE_NAME;
+    case SIGIO:
+        return WAKE_EVENT;
+    default:
+        return number == SIGDEADLINE ? WAKE_DEADLINE : WAKE_SIGNAL;
+    }
+}
+
 static enum wake make_call(long (*call)(void *), void *argument, long *result, deadline until, int flags)
 {
     sigset_t open_mask;
@@ -261,18 +342,12 @@ static enum wake make_call(long (*call)(void *), void *argument, long *result, d
     sigprocmask(SIG_BLOCK, NULL, &closed_mask);
     open_mask = closed_mask;
     sigdelset(&open_mask, SIGDEADLINE);
-    if (flags & WAIT_NAME) {
-        sigdelset(&open_mask, SIGURG);
-    }
-    for (size_t i = 0; (flags & WAIT_MORTAL) && i < ENDING; i++) {
-        if (sigismember(&awaited, ending[i]) == 1) {
-            sigdelset(&open_mask, ending[i]);
-        }
-    }
+    open_for(&open_mask, flags);
     int number = sigsetjmp(escape, 1);
     if (number != 0) {
+        ends_wait = 0;
         (void)(until != DEADLINE_NEVER && set_alarm(DEADLINE_NEVER, 0));
-        return number == SIGURG ? WAKE_NAME : WAKE_DEADLINE;
+        return left_by(number);
     }
     /* A signal that comes between two calls interrupts none, so where nobody jumps it has to come again. */
     if (until != DEADLINE_NEVER && !set_alarm(until, flags & WAIT_COUNTED ? REPEAT : 0)) {
@@ -281,11 +356,12 @@ static enum wake make_call(long (*call)(void *), void *argument, long *result, d
         return WAKE_DONE;
     }
     may_jump = !(flags & WAIT_COUNTED);
+    ends_wait = (flags & WAIT_EVENTS) != 0;
     sigprocmask(SIG_SETMASK, &open_mask, NULL);
     *result = call(argument);
     saved_errno = errno;
     sigprocmask(SIG_SETMASK, &closed_mask, NULL);
-    may_jump = 0;
+    may_jump = ends_wait = 0;
     if (until != DEADLINE_NEVER) {
         set_alarm(DEADLINE_NEVER, 0);
     }
@@ -407,36 +483,6 @@ int wait_arm(int fd)
 int wait_arm_name(int fd)
 {
     return fcntl(fd, F_SETSIG, SIGURG) == -1 ? -1 : arm(fd);
-}
-
-static void (*last_wishes[WISHES])(void);
-
-/* What it deletes may be watched, and raises SIGURG: nobody may jump out of here. */
-static void die_tidily(int number)
-{
-    may_jump = 0;
-    for (size_t i = 0; i < WISHES && last_wishes[i] != NULL; i++) {
-        last_wishes[i]();
-    }
-    signal(number, SIG_DFL);
-    raise(number); /* takes effect when we return: until then it is blocked */
-}
-
-void wait_tidily(void (*tidy_up)(void))
-{
-    struct sigaction action = {.sa_handler = die_tidily, .sa_flags = SA_RESTART};
-
-    size_t at = 0;
-    while (at + 1 < WISHES && last_wishes[at] != NULL && last_wishes[at] != tidy_up) {
-        at++;
-    }
-    last_wishes[at] = tidy_up;
-    sigfillset(&action.sa_mask);
-    for (size_t i = 0; i < ENDING; i++) {
-        if (!ignored(ending[i])) {
-            sigaction(ending[i], &action, NULL);
-        }
-    }
 }
 
 void wait_die(int number)

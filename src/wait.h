@@ -36,6 +36,7 @@ enum wake {
     WAKE_NAME,     /* SIGURG: look whether the mailbox still has its name */
     WAKE_SIGNAL,   /* somebody wants us to end: wait_signal() says which signal */
     WAKE_DEADLINE, /* too late */
+    WAKE_FAILED,   /* of locks: the kernel refused it, see errno */
 };
 
 /* Blocks SIGPIPE and SIGXFSZ alone: for what is done before, or without, wait_begin(). */
@@ -63,10 +64,10 @@ enum wake wait_event(deadline until);
 enum wake wait_pending(void);
 
 /*
- * Drops a SIGIO that is pending: one's own write raises it too, even one that failed for want of room. To
- * be followed by a look at the state.
+ * Drops a SIGIO that is pending, and says whether there was one: one's own write raises it too, even one that
+ * failed for want of room. To be followed by a look at the state.
  */
-void wait_forget_events(void);
+bool wait_forget_events(void);
 
 /*
  * The same for a parent that waits for its child: SIGIO does not end the sleep, and each signal that asks us
@@ -83,13 +84,14 @@ int wait_signal(void);
 enum {
     WAIT_NAME = 1,    /* end with WAKE_NAME when the mailbox's name may have changed */
     WAIT_MORTAL = 2,  /* let signals that end the process do so at once: nothing is in flight */
+    WAIT_EVENTS = 8,  /* end as wait_event() does, too: by SIGIO, or by a signal that asks us to end */
     WAIT_COUNTED = 4, /* at the deadline interrupt the call, rather than abandon it: its result counts */
 };
 
 /*
  * Makes `call(argument)`, a function that makes exactly one blocking system call, and stores what it
- * returned in *result (errno is its errno). Ends early with WAKE_DEADLINE or, with WAIT_NAME in `flags`,
- * WAKE_NAME; the call has then been abandoned, and may or may not have had its effect. So this is for locks,
+ * returned in *result (errno is its errno). Ends early with WAKE_DEADLINE or, as `flags` have it, WAKE_NAME,
+ * WAKE_EVENT or WAKE_SIGNAL; the call has then been abandoned, and may or may not have had its effect. So this is for locks,
  * which may be taken twice and are given back by closing, and for reads that are given up on. With
  * WAIT_COUNTED it is WAKE_DONE at the deadline too: with EINTR, or what the call has done so far.
  * Before wait_begin(), with no deadline, it is a plain call.

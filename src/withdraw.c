@@ -22,18 +22,26 @@ static enum tail tail_of(const unsigned char *bytes, size_t length, enum found f
     return open ? TAIL_OPEN : TAIL_CLEAN;
 }
 
+/* Whether what is at `bytes` starts with the frame that stands in the FIFO. */
+static bool is_ours(const struct standing *ours, const unsigned char *bytes, size_t length)
+{
+    return length >= standing_length(ours) && memcmp(bytes, ours->head, ours->head_length) == 0 &&
+           (ours->body_length == 0 ||
+            memcmp(bytes + ours->head_length, ours->body, ours->body_length) == 0);
+}
+
 /*
- * Returns the offset of the last message of fixed size that equals `frame`, or `length`. Nothing but their
+ * Returns the offset of the last message of fixed size that equals ours, or `length`. Nothing but their
  * place tells such messages apart: it is counted from the front, or, if a raw reader has taken an odd number
  * of bytes, from the back.
  */
-static size_t walk_fixed(const unsigned char *bytes, size_t length, const struct frame *frame)
+static size_t walk_fixed(const unsigned char *bytes, size_t length, const struct standing *ours)
 {
-    size_t unit = frame->length;
+    size_t unit = standing_length(ours);
 
     for (size_t at = length - unit + 1; length >= unit && at-- > 0;) {
         bool in_place = at % unit == 0 || (length - at) % unit == 0;
-        if (in_place && memcmp(bytes + at, frame->bytes, unit) == 0) {
+        if (in_place && is_ours(ours, bytes + at, length - at)) {
             return at;
         }
     }
@@ -41,22 +49,21 @@ static size_t walk_fixed(const unsigned char *bytes, size_t length, const struct
 }
 
 /*
- * Steps from message to message. Returns the offset of the first one that equals `frame` (NULL: none will),
+ * Steps from message to message. Returns the offset of the first one that equals ours (NULL: none will),
  * or `length`. *tail says what the last step ended in.
  */
-static size_t walk(const unsigned char *bytes, size_t length, const struct frame *frame, enum tail *tail)
+static size_t walk(const unsigned char *bytes, size_t length, const struct standing *ours, enum tail *tail)
 {
     struct message message;
     size_t at = 0;
 
     *tail = TAIL_CLEAN;
     while (at < length) {
-        if (frame != NULL && length - at >= frame->length &&
-            memcmp(bytes + at, frame->bytes, frame->length) == 0) {
+        if (ours != NULL && is_ours(ours, bytes + at, length - at)) {
             return at;
         }
         enum found found = message_find(bytes + at, length - at, true, &message);
-        *tail = found == FOUND_NEWER ? TAIL_LIE : tail_of(bytes + at, length - at, found, &message);
+        *tail = found == FOUND_FOREIGN ? TAIL_LIE : tail_of(bytes + at, length - at, found, &message);
         if (*tail == TAIL_LIE) {
             return length; /* who knows how far it reaches */
         }
@@ -72,40 +79,63 @@ enum tail withdraw_tail(const unsigned char *bytes, size_t length)
     return tail;
 }
 
-enum place { PLACE_NONE, PLACE_FOUND, PLACE_UNKNOWN };
+/* So many bytes of a frame tell that they are a piece of it, and no accident. */
+#define TELLING ((size_t)64)
+
+/*
+ * How many bytes from the front of the FIFO are the end of our frame, of which a raw reader has taken the
+ * beginning. Only asked of a frame that one read of a page cannot be expected to take whole.
+ */
+static size_t rest_of(const struct standing *ours, const struct peek *peek)
+{
+    const bool in_body = ours->body_length >= TELLING;
+    const unsigned char *piece = in_body ? ours->body : ours->head;
+    const size_t length = in_body ? ours->body_length : ours->head_length;
+
+    if (standing_length(ours) <= PIPE_BUF || peek->length < TELLING) {
+        return 0;
+    }
+    const unsigned char *found = memmem(peek->bytes, peek->length, piece + length - TELLING, TELLING);
+    size_t rest = found == NULL ? 0 : (size_t)(found - peek->bytes) + TELLING;
+    return rest < length && memcmp(peek->bytes, piece + length - rest, rest) == 0 ? rest : 0;
+}
 
 /* Where our frame is: *at is its offset from the front, sender->peek holds all there is. */
 static enum place find_ours(struct sender *sender, int fd, size_t *at)
 {
+    const struct standing *ours = &sender->standing;
+    struct peek *peek = &sender->peek;
     size_t count = peek_count(sender->fd);
+    enum tail tail = TAIL_CLEAN;
 
-    if (count < sender->frame.length) {
+    if (count == 0 || (count < standing_length(ours) && (fd == -1 || standing_length(ours) <= PIPE_BUF))) {
         return PLACE_NONE;
     }
-    if (fd == -1 || peek_at(&sender->peek, fd, count) == -1) {
+    if (fd == -1 || peek_at(peek, fd, count) == -1) {
         return PLACE_UNKNOWN;
     }
-    enum tail tail = TAIL_CLEAN;
-    *at = sender->unit > 0 ? walk_fixed(sender->peek.bytes, sender->peek.length, &sender->frame)
-                           : walk(sender->peek.bytes, sender->peek.length, &sender->frame, &tail);
-    if (*at < sender->peek.length) {
-        return PLACE_FOUND;
+    *at = sender->unit > 0 ? walk_fixed(peek->bytes, peek->length, ours)
+                           : walk(peek->bytes, peek->length, ours, &tail);
+    if (*at < peek->length) {
+        return *at == 0 ? PLACE_FRONT : PLACE_BEHIND;
     }
-    if (!sender->peek.all) {
+    if (rest_of(ours, peek) > 0) {
+        return PLACE_PARTLY;
+    }
+    if (!peek->all) {
         return PLACE_UNKNOWN;
     }
     /* Behind a lie no step leads, nor behind a record of which a raw reader has taken the beginning: it may
      * be there all the same. */
-    bool hidden =
-        (tail == TAIL_LIE || sender->hideable) &&
-        memmem(sender->peek.bytes, sender->peek.length, sender->frame.bytes, sender->frame.length) != NULL;
+    bool hidden = (tail == TAIL_LIE || sender->hideable) &&
+                  memmem(peek->bytes, peek->length, ours->head, ours->head_length) != NULL;
     return hidden ? PLACE_UNKNOWN : PLACE_NONE;
 }
 
-bool withdraw_is_taken(struct sender *sender)
+enum place withdraw_look(struct sender *sender)
 {
     size_t at;
-    return find_ours(sender, sender->readable ? sender->fd : -1, &at) == PLACE_NONE;
+    return find_ours(sender, sender->readable ? sender->fd : -1, &at);
 }
 
 bool withdraw_has_no_reader(const struct sender *sender)
@@ -118,25 +148,14 @@ bool withdraw_has_no_reader(const struct sender *sender)
  * Reads `length` bytes that we have just seen at the front. A raw reader may have taken them meanwhile, in
  * which case other people's bytes are what we get: those go back, and what we wanted has been taken.
  */
-static enum withdrawal read_front(int read_fd, int write_fd, const unsigned char *wanted, size_t length)
+static enum withdrawal read_front(struct sender *sender, int fd, size_t length)
 {
-    unsigned char got[PIPE_BUF + sizeof(struct frame)];
-    ssize_t count;
+    size_t at;
 
-    if (length > sizeof got) {
-        return WITHDRAW_FAILED;
-    }
-    memset(got, 0, sizeof got); /* a fault in the middle of the read, and death with it, would tear it */
-    do {
-        count = read(read_fd, got, length);
-    } while (count == -1 && errno == EINTR);
-    if (count == (ssize_t)length && memcmp(got, wanted, length) == 0) {
+    if (peek_take(&sender->peek, fd, sender->peek.bytes, length, sender->fd)) {
         return WITHDRAWN;
     }
-    if (count > 0 && write(write_fd, got, (size_t)count) != count) {
-        return WITHDRAW_FAILED;
-    }
-    return WITHDRAW_TAKEN;
+    return find_ours(sender, fd, &at) == PLACE_NONE ? WITHDRAW_TAKEN : WITHDRAW_FAILED;
 }
 
 bool withdraw_is_whole(size_t unit, const unsigned char *bytes, size_t length)
@@ -149,10 +168,10 @@ bool withdraw_is_whole(size_t unit, const unsigned char *bytes, size_t length)
  * written again, first written and then read: whoever kills us in between, they are there twice rather than
  * not at all. Only where one atomic write can do it, and where it cannot tear or glue what they wrote.
  */
-static enum withdrawal read_between(const struct sender *sender, int fd, size_t at)
+static enum withdrawal read_between(struct sender *sender, int fd, size_t at)
 {
     const unsigned char *bytes = sender->peek.bytes;
-    size_t end = at + sender->frame.length;
+    size_t end = at + standing_length(&sender->standing);
     size_t after = sender->peek.length - end;
     unsigned char others[PIPE_BUF];
 
@@ -165,7 +184,7 @@ static enum withdrawal read_between(const struct sender *sender, int fd, size_t 
     if (write(sender->fd, others, at + after) != (ssize_t)(at + after)) {
         return WITHDRAW_FAILED;
     }
-    return read_front(fd, sender->fd, bytes, sender->peek.length);
+    return read_front(sender, fd, sender->peek.length);
 }
 
 int withdraw_reading_end(const struct sender *sender)
@@ -179,7 +198,7 @@ int withdraw_reading_end(const struct sender *sender)
     return open(alias, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-enum withdrawal withdraw(struct sender *sender, struct outgoing *message)
+enum withdrawal withdraw(struct sender *sender)
 {
     enum withdrawal result = WITHDRAW_FAILED;
     int fd = withdraw_reading_end(sender);
@@ -189,23 +208,18 @@ enum withdrawal withdraw(struct sender *sender, struct outgoing *message)
     case PLACE_NONE:
         result = WITHDRAW_TAKEN;
         break;
-    case PLACE_FOUND:
-        if (at == 0) {
-            result = read_front(fd, sender->fd, sender->frame.bytes, sender->frame.length);
-        } else {
-            result = read_between(sender, fd, at);
-        }
+    case PLACE_FRONT:
+        result = read_front(sender, fd, standing_length(&sender->standing));
+        break;
+    case PLACE_BEHIND:
+        result = read_between(sender, fd, at);
+        break;
+    case PLACE_PARTLY:
+        result = read_front(sender, fd, rest_of(&sender->standing, &sender->peek));
+        result = result == WITHDRAWN ? WITHDRAW_PARTLY : result;
         break;
     default:
         break;
-    }
-    /*
-     * A reference that stays in the FIFO leads nowhere once the memfd is closed. That is safe while we hold
-     * the hand lock: no receiver can be just about to open it.
-     */
-    if (result == WITHDRAW_FAILED && message->referred) {
-        reference_drop(&message->big);
-        result = WITHDRAWN;
     }
     if (fd != -1 && fd != sender->fd) {
         close(fd);
@@ -233,24 +247,25 @@ void withdraw_put_back(const struct sender *sender, const unsigned char *bytes, 
 
 bool withdraw_if_glued(struct sender *sender)
 {
-    const struct frame *frame = &sender->frame;
+    const struct standing *ours = &sender->standing;
+    const struct peek *peek = &sender->peek;
     size_t at;
+    enum place place = find_ours(sender, sender->readable ? sender->fd : -1, &at);
 
-    if (find_ours(sender, sender->readable ? sender->fd : -1, &at) == PLACE_FOUND || !sender->peek.all ||
-        sender->peek.length < frame->length) {
+    if (place == PLACE_FRONT || place == PLACE_BEHIND || !peek->all) {
         return false;
     }
     /* Not where a message may start; but is it there at all, or has a raw reader been quick? */
-    const unsigned char *bytes = sender->peek.bytes;
-    const unsigned char *ours = memmem(bytes, sender->peek.length, frame->bytes, frame->length);
-    if (ours == NULL || ours == bytes) {
+    const unsigned char *found = memmem(peek->bytes, peek->length, ours->head, ours->head_length);
+    if (found == NULL || found == peek->bytes) {
         return false;
     }
-    size_t before = (size_t)(ours - bytes);
-    if (before > PIPE_BUF || read_front(sender->fd, sender->fd, bytes, before + frame->length) != WITHDRAWN) {
+    size_t before = (size_t)(found - peek->bytes);
+    if (before + standing_length(ours) > peek->length ||
+        read_front(sender, sender->fd, before + standing_length(ours)) != WITHDRAWN) {
         return false;
     }
     /* What stood before goes back first. The message follows when it may, in a form that it may have. */
-    withdraw_put_back(sender, bytes, before);
+    withdraw_put_back(sender, peek->bytes, before);
     return true;
 }

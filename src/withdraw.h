@@ -8,12 +8,12 @@
 #ifndef FIFO_WITHDRAW_H
 #define FIFO_WITHDRAW_H
 
-#include "outgoing.h"
 #include "sender.h"
 
 enum withdrawal {
     WITHDRAWN,       /* it is out, and nobody has it or will have it */
     WITHDRAW_TAKEN,  /* it was not there any more */
+    WITHDRAW_PARTLY, /* a program without locks has taken a part of it; the rest is out */
     WITHDRAW_FAILED, /* it is there, or may be, and cannot be taken out */
 };
 
@@ -27,14 +27,24 @@ enum tail {
 
 enum tail withdraw_tail(const unsigned char *bytes, size_t length);
 
-/*
- * Whether the sender's frame has left the FIFO. Never true while it is there. Where that cannot be told (we
- * may not read, and others' bytes are there) it is false until fewer bytes than the frame has are left.
- */
-bool withdraw_is_taken(struct sender *sender);
+/* Where the sender's frame is. */
+enum place {
+    PLACE_NONE,    /* nowhere: it has been taken */
+    PLACE_FRONT,   /* at the front of the FIFO */
+    PLACE_BEHIND,  /* behind the bytes of others */
+    PLACE_PARTLY,  /* only its end is left, by a program that reads without locking */
+    PLACE_UNKNOWN, /* it may be there, but cannot be seen */
+};
 
-/* Takes the frame back. The caller holds the hand lock, so that no receiver of ours is at work. */
-enum withdrawal withdraw(struct sender *sender, struct outgoing *message);
+/*
+ * Looks for it. Where we may not look, and others' bytes are there, it is PLACE_UNKNOWN until fewer bytes than
+ * it has are left. Never PLACE_NONE while it is there, and of one of more than PIPE_BUF bytes, while any of
+ * it is.
+ */
+enum place withdraw_look(struct sender *sender);
+
+/* Takes it back. The caller holds the hand lock, so that no receiver of ours is at work. */
+enum withdrawal withdraw(struct sender *sender);
 
 /*
  * After a write: whether something that a raw writer did not finish got before our frame, so that the two

@@ -1,0 +1,276 @@
+#include "transfer.h"
+
+#include "deliver.h"
+#include "framing.h"
+#include "link.h"
+#include "put.h"
+#include "wait.h"
+#include "withdraw.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+/* How long without waiting (-n) we give a receiver, for each part; and one that has it in hand at the end. */
+#define GRACE MILLISECONDS(100)
+/* So many times the first part may vanish with no receiver in sight. */
+#define STRANGERS 8
+
+static const char *const in_hand = "a receiver has the message in hand and has not finished";
+
+/* One try to send a message. */
+struct try {
+    struct sender *sender;
+    const struct outgoing *message;
+    struct message_part part;   /* the one that is in the FIFO, or that is to be put there */
+    size_t length;      /* bytes of content in it */
+    bool there;         /* it has been put there */
+    bool touched;       /* since then somebody has read something */
+    bool met;           /* a receiver has been seen to gather */
+    unsigned strangers; /* how often parts have gone to somebody who was no receiver */
+};
+
+/* What came of waiting for a part to be read. */
+enum progress_of { PART_TAKEN, PART_LOST, PART_ENDED };
+
+static bool is_last(const struct try *try)
+{
+    return try->part.offset + try->length == try->part.total;
+}
+
+/* Begins a try. Another one may have the same number only by an accident that will not happen twice. */
+static struct verdict begin(struct try *try)
+{
+    struct message_part *part = &try->part;
+
+    *part = (struct message_part){.total = try->message->length};
+    try->there = try->met = false;
+    do {
+        if (getrandom(&part->id, sizeof part->id, 0) != (ssize_t)sizeof part->id) {
+            return verdict_errno("cannot make a number for the message", errno);
+        }
+        part->id %= MESSAGE_ID_END;
+        if (link_begin(try->sender->fd, part->id)) {
+            return verdict_done();
+        }
+    } while (errno == EAGAIN || errno == EACCES);
+    return verdict_errno("cannot lock it", errno);
+}
+
+/* Counts what has been taken, or takes it back. */
+static void count(const struct try *try, size_t bytes, bool more)
+{
+    struct sender *sender = try->sender;
+
+    progress_add(sender->progress, more ? bytes : -(uint64_t)bytes, 0);
+    sender->counted = more ? sender->counted + bytes : sender->counted - bytes;
+}
+
+/* The try is no more. Takes its part out too, where that is easily done; nobody would miss it. */
+static void end(struct try *try)
+{
+    struct sender *sender = try->sender;
+
+    link_end(sender->fd, try->part.id);
+    sender->hand = sender->hand || (try->there && link_try(sender->fd, LINK_SENDER, LINK_HAND));
+    if (try->there && sender->hand) {
+        withdraw(sender);
+    }
+    sender_give_hand(sender);
+}
+
+/*
+ * Where the part is. Who may not look knows that it is there as long as nobody has read anything; where
+ * something has been read, and others' bytes are there, it may be either: PLACE_UNKNOWN.
+ */
+static enum place look(struct try *try)
+{
+    struct sender *sender = try->sender;
+    enum place place = withdraw_look(sender);
+
+    if (place != PLACE_UNKNOWN || (sender->readable && sender->peek.all)) {
+        return place == PLACE_UNKNOWN ? PLACE_BEHIND : place; /* its id is seen there, behind a lie */
+    }
+    try->touched |= wait_forget_events();
+    return try->touched ? PLACE_UNKNOWN : PLACE_FRONT;
+}
+
+/*
+ * The last part is in the FIFO, and a receiver is at work, on it or on what stands before it: what does not
+ * stand at the front nobody has in hand. So the try may be ended from there; unless it is at the front by the
+ * time that it has ended.
+ */
+static struct verdict end_behind(struct try *try, struct verdict why)
+{
+    struct sender *sender = try->sender;
+    enum place place = look(try);
+
+    if (place == PLACE_NONE) {
+        return deliver_taken(sender);
+    }
+    if (place == PLACE_BEHIND) {
+        link_end(sender->fd, try->part.id);
+        place = look(try);
+    }
+    return place == PLACE_BEHIND ? why : verdict(STATUS_UNCERTAIN, in_hand);
+}
+
+/* Ends the try for the reason `why`; or it has been taken, or a receiver has it in hand. */
+static struct verdict conclude(struct try *try, struct verdict why)
+{
+    struct sender *sender = try->sender;
+    struct verdict v = why;
+
+    if (!try->there || !is_last(try)) {
+        end(try);
+        return why;
+    }
+    if (!sender_take_hand(sender, 0)) {
+        v = end_behind(try, why);
+    } else {
+        /* No receiver can have seen that the try is alive, and not be done. */
+        enum place place = look(try);
+        v = place == PLACE_NONE      ? deliver_taken(sender)
+            : place == PLACE_UNKNOWN ? verdict(STATUS_UNCERTAIN, in_hand)
+                                     : why;
+    }
+    end(try);
+    return deliver_interrupted(why, v);
+}
+
+/* Waits until something happens: to the part or, once the first one is gone, to the receiver. */
+static enum wake rest(struct try *try, deadline until)
+{
+    struct sender *sender = try->sender;
+
+    if (try->part.offset == 0) {
+        return sender->rest == NULL ? wait_event(until) : sender->rest(sender->attending, until);
+    }
+    if (link_try(sender->fd, LINK_SENDER, LINK_GATHER)) {
+        return WAKE_DONE;
+    }
+    try->met = true;
+    if (sender->rest != NULL && sender->occupied(sender->attending)) {
+        return sender->rest(sender->attending, until);
+    }
+    return link_wait(sender->fd, LINK_SENDER, LINK_GATHER, until, WAIT_NAME | WAIT_EVENTS);
+}
+
+/* Somebody who knows nothing of parts has read one, or a piece of it. */
+static enum progress_of in_pieces(struct try *try, struct verdict *v)
+{
+    end(try);
+    *v = verdict(STATUS_UNCERTAIN, "a program that reads without locking has taken parts of the message");
+    return PART_ENDED;
+}
+
+/* No receiver gathers: whoever had read the first part has died, or given up. Or is there nothing lost? */
+static enum progress_of lost(struct try *try, struct verdict *v)
+{
+    struct sender *sender = try->sender;
+    enum place place = is_last(try) ? look(try) : PLACE_BEHIND;
+
+    if (place == PLACE_NONE) {
+        link_give(sender->fd, LINK_GATHER);
+        return PART_TAKEN;
+    }
+    /* First the try, then the lock: another receiver that has that would wait for what never comes. */
+    link_end(sender->fd, try->part.id);
+    link_give(sender->fd, LINK_GATHER);
+    end(try);
+    count(try, sender->counted, false);
+    if (place == PLACE_UNKNOWN) {
+        *v = verdict(STATUS_UNCERTAIN, in_hand);
+        return PART_ENDED;
+    }
+    try->strangers = try->met ? 0 : try->strangers + 1;
+    return try->strangers > STRANGERS ? in_pieces(try, v) : PART_LOST;
+}
+
+/* Waits until the part has been read. PART_ENDED: *v says why the try has been ended. */
+static enum progress_of await(struct try *try, struct verdict *v)
+{
+    struct sender *sender = try->sender;
+    deadline until = sender->nonblock ? deadline_in(GRACE) : sender->until;
+    enum wake wake = WAKE_EVENT;
+
+    for (;;) {
+        bool over = deliver_is_over(sender);
+        enum place place = wake == WAKE_SIGNAL ? PLACE_UNKNOWN : withdraw_look(sender);
+        if (place == PLACE_NONE) {
+            return PART_TAKEN;
+        }
+        if (place == PLACE_PARTLY) {
+            return in_pieces(try, v);
+        }
+        if (over) {
+            *v = conclude(try, verdict(STATUS_UNCERTAIN, "its receiver has failed"));
+            return PART_ENDED;
+        }
+        if (wake == WAKE_SIGNAL || deadline_passed(until)) {
+            *v = conclude(try, put_gave_up(sender, wake == WAKE_SIGNAL ? wake : WAKE_DEADLINE));
+            return PART_ENDED;
+        }
+        if (sender_is_gone(sender)) {
+            *v = conclude(try, put_gave_up(sender, WAKE_NAME));
+            return PART_ENDED;
+        }
+        if (sender->box.anonymous && withdraw_has_no_reader(sender)) {
+            *v = conclude(try, verdict(STATUS_GONE, "its reader has gone; the message is withdrawn"));
+            return PART_ENDED;
+        }
+        wake = rest(try, until);
+        try->touched |= wake == WAKE_EVENT;
+        if (wake == WAKE_DONE) {
+            return lost(try, v);
+        }
+        if (wake == WAKE_FAILED) {
+            *v = conclude(try, verdict_errno("cannot lock it", errno));
+            return PART_ENDED;
+        }
+    }
+}
+
+struct verdict transfer(struct sender *sender, const struct outgoing *message)
+{
+    struct try try = {.sender = sender, .message = message};
+    struct verdict v = begin(&try);
+
+    while (v.status == STATUS_DONE) {
+        const int fd = sender->fd;
+        try.there = try.touched = false;
+        v = sender_arm(sender) ? put_part(sender, message, &try.part, &try.length)
+                               : verdict_errno("cannot wait for a receiver", errno);
+        if (v.status != STATUS_DONE) {
+            end(&try);
+            return v;
+        }
+        try.there = true;
+        sender_give_hand(sender);
+        if (sender->fd != fd) {
+            /* The last reader had left, and the lock of this try with our descriptor. */
+            v = begin(&try);
+            continue;
+        }
+        if (!is_last(&try)) {
+            struct message_part next = try.part;
+            next.offset += try.length;
+            framing_prepare_part(sender, message, &next);
+        }
+        switch (await(&try, &v)) {
+        case PART_TAKEN:
+            if (is_last(&try)) {
+                link_end(sender->fd, try.part.id);
+                return deliver_taken(sender);
+            }
+            count(&try, try.length, true);
+            try.part.offset += try.length;
+            break;
+        case PART_LOST:
+            v = begin(&try);
+            break;
+        default:
+            return v;
+        }
+    }
+    return v;
+}
