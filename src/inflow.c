@@ -114,7 +114,7 @@ static bool is_message(struct receiver *receiver)
         message_plain(peek->bytes, peek->length) > 0) {
         return false;
     }
-    return peek_at(&receiver->peek, receiver->fd, PIPE_BUF) == 0 &&
+    return peek_at(&receiver->peek, receiver->fd, SIZE_MAX) == 0 &&
            message_find(peek->bytes, peek->length, peek->all, &message) == FOUND_MESSAGE &&
            message.form != FORM_LINE;
 }

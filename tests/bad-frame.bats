@@ -20,7 +20,7 @@ le() {
 # frame [FIELD=VALUE...] [BODY]: writes a frame, sound but for the fields given, to the file `frame`. BODY is as
 # printf(1) takes it. From there cat writes it into a mailbox, in one write as a sender does.
 frame() {
-    local version=1 type=R flags=0 header=16 length='' sender=1 body bytes
+    local version=2 type=R flags=0 header=16 length='' sender=1 body bytes
     while [[ ${1-} == *=* ]]; do
         local "$1"
         shift
@@ -29,20 +29,27 @@ frame() {
     # shellcheck disable=SC2059
     bytes=$(printf "$body" | wc -c)
     # shellcheck disable=SC2059
-    printf "\xfffm$(le 1 "$version")$type$(le 1 "$flags")$(le 2 "$header")$(le 2 "${length:-$((16 + bytes))}")$(
-        le 2 0)$(le 4 "$sender")$body" >frame
+    printf "\xfffm$(le 1 "$version")$type$(le 1 "$flags")$(le 2 "$header")$(le 4 "${length:-$((16 + bytes))}")$(
+        le 4 "$sender")$body" >frame
 }
 
-# reference PID FD [FIELD=VALUE...]: a frame whose content is said to lie with that process.
-reference() {
-    local pid=$1 fd=$2 content=100000 space id=0123456789abcdef
-    space=$(stat -Lc %i /proc/self/ns/pid)
-    shift 2
-    while [[ ${1-} =~ ^(content|space|id)= ]]; do
+# part [id=N] [total=N] [offset=N] [FIELD=VALUE...] CONTENT: a part of a message; nobody holds the lock of its try.
+part() {
+    local id=77 total=8 offset=0
+    while [[ ${1-} =~ ^(total|offset|id)= ]]; do
         local "$1"
         shift
     done
-    frame type=M sender="$pid" "$@" "$(le 8 "$content")$(le 8 "$space")$(le 4 "$fd")$id"
+    frame type=P "${@:1:$#-1}" "$(le 8 "$id")$(le 8 "$total")$(le 8 "$offset")${*: -1}"
+}
+
+# alive ID: somebody holds the lock of that try, until the test ends.
+alive() {
+    start holder perl -MFcntl -e '
+        open(F, "+<", "box") or die;
+        fcntl(F, 37, pack("s s x![q] q q i x![q]", F_WRLCK, 0, (1 << 62) + $ARGV[0], 1, 0)) or die $!; # F_OFD_SETLK
+        print "ready\n"; $| = 1; close STDOUT; sleep 60' "$1"
+    wait_until test -s holder.out
 }
 
 # Headers that lie about themselves: the arguments of frame.
@@ -63,7 +70,8 @@ type=\x00 content
 sender=-1 content
 sender=2147483648
 type=M content
-type=M'
+type=P content
+type=P'
 
 # hold: a mailbox `box` that descriptor 7 keeps open, so that what is written to it stays.
 hold() {
@@ -136,7 +144,7 @@ lines() {
         frame "${fields[@]}" && skipped
     done <<<"$LIES"
     printf '\xfffm' >frame && skipped
-    printf '\xfffm\x01R\0' >frame && skipped
+    printf '\xfffm\x02R\0' >frame && skipped
     works
 }
 
@@ -161,7 +169,7 @@ lines() {
 @test "a sender behind a header that lies does not believe that its message was taken" {
     local fields
     hold
-    for fields in length=4095 length=15 header=0 type=Z sender=-1 type=M; do
+    for fields in length=4095 length=15 header=0 type=Z sender=-1 type=P; do
         echo "row: $fields"
         frame "$fields" && cat frame >&7
         refused 124 'timed out' fifo-send -t 0.1 box message
@@ -185,123 +193,89 @@ lines() {
     esac
 }
 
-@test "a reference that cannot be one is skipped" {
+@test "a part that cannot be one is skipped" {
     hold
-    reference 0 3 && skipped
-    reference -1 3 && skipped
-    # Not by our own pid, which may have a newline among its bytes: what is damaged ends there.
-    reference 1 3 length=51 && skipped
-    reference 1 4294967295 && skipped
-    reference 1 3 content=-1 && skipped
+    part total=3 content && skipped
+    part total=-1 content && skipped
+    part total=9223372036854775808 content && skipped
+    part offset=9 content && skipped
+    part offset=2 content && skipped
+    part offset=-1 content && skipped
+    part total=0 offset=1 content && skipped
+    part total=8 '' && skipped
+    part id=4611686018427387904 content && skipped
+    part id=-1 content && skipped
+    part length=39 content && skipped
     works
 }
 
-@test "a reference to a process that is gone is dropped in silence, and the receiver goes on" {
+@test "a part of a try that is no more is dropped in silence, and the receiver goes on" {
     hold
-    # shellcheck disable=SC2016
-    reference "$(bash -c 'echo $$')" 3
     start receiver fifo-recv box 7>&-
     waits receiver
-    cat frame frame >&7
+    part contents && cat frame >&7
+    part total=100 content && cat frame >&7
+    part total=8 offset=1 content && cat frame >&7
+    part total=1000000000000 offset=5 content && cat frame >&7
     run -0 within fifo-send box next 7>&-
     ended_with 0 receiver
     assert_equal "$(cat receiver.out receiver.err)" next
-    cat frame >&7
-    refused 1 empty fifo-recv -n box
+    part contents && cat frame >&7
+    refused 1 empty fifo-recv -n --max-size=3 box
     works
 }
 
-@test "a reference to a process that is gone is dropped, however long its content is said to be" {
+@test "a part of a try that is alive is a message, or the beginning of one" {
     hold
-    # shellcheck disable=SC2016
-    reference "$(bash -c 'echo $$')" 3 content=1000
-    cat frame >&7
-    refused 1 empty fifo-recv -n --max-size=999 box
+    alive 77
+    part contents && cat frame >&7
+    run -0 within fifo-recv box
+    assert_output contents
+    part total=9 contents && cat frame >&7
+    part total=9 offset=8 s && cat frame >&7
+    run -0 within fifo-recv box
+    assert_output contentss
+    part contents && stays 5 'longer than --max-size' --max-size=7
     works
 }
 
-@test "a reference to a FIFO, a terminal, a device, a directory or nothing is skipped, and not opened" {
-    local fd pid
+@test "parts that do not go on from one another are never put together" {
+    local lie
     hold
-    mkfifo fifo
-    # shellcheck disable=SC2016
-    start holder bash -c 'exec 20<>fifo 21<>/dev/ptmx 22</dev/zero 23<. 24> >(:); echo >ready; sleep 60' 7>&-
-    wait_until test -s ready
-    pid=$(cat holder.pid)
-    for fd in 20 21 22 23 24 99; do
-        echo "row: descriptor $fd"
-        reference "$pid" "$fd" content=8 && cat frame >&7
-        refused 5 'skipped a damaged message' strace -o trace -e trace=/^open fifo-recv -n box
-        run -0 grep "/proc/$pid/fd/$fd" trace
-        [[ $output == *O_PATH* ]]
-        run -1 grep '/proc/self/fd/' trace
+    alive 77
+    for lie in 'id=78 total=9 offset=8' 'total=10 offset=8' 'total=9 offset=7' 'total=9 offset=0'; do
+        echo "row: $lie"
+        part total=9 contents && cat frame >&7
+        # shellcheck disable=SC2086 # fields
+        part $lie "$([[ $lie == *offset=7 ]] && echo ab || echo a)" && cat frame >&7
+        run -124 within fifo-recv -q -t 0.3 box
+        assert_output ''
+        within dd bs=65536 count=1 iflag=nonblock status=none <&7 >/dev/null || true
+        queued 0
     done
     works
 }
 
-@test "a reference to a regular file is skipped, even if it starts with the id" {
+@test "where the rest of a message is, and nobody begins anew, the deadline holds" {
     hold
-    printf '0123456789abcdefcontent\n' >file
-    start holder bash -c 'exec 20<file; echo >ready; sleep 60' 7>&-
-    wait_until test -s ready
-    reference "$(cat holder.pid)" 20 content=8 && skipped
-    reference "$(cat holder.pid)" 20 content=7 && skipped
+    alive 77
+    part total=9 offset=8 s && cat frame >&7
+    refused 124 'timed out' fifo-recv -t 0.2 box
+    refused 1 busy fifo-recv -n box
+    kill -KILL "$(cat holder.pid)"
+    wait_until test -s holder.status
+    refused 1 empty fifo-recv -n box
     works
 }
 
-@test "a reference with a wrong id, length or descriptor is skipped; with the right ones it is a message" {
-    local pid fd id
+@test "a format of a newer or older version is refused with status 2 and stays" {
     hold
-    fifo-make other
-    head -c 100000 /dev/zero >content
-    STDIN=content start owner fifo-send other 7>&-
-    waits owner
-    pid=$(cat owner.pid)
-    fd=$(find "/proc/$pid/fd" -lname '/memfd:*' -printf '%f')
-    id=$(head -c 16 "/proc/$pid/fd/$fd" | od -An -v -tx1 | tr -d '\n' | sed 's/ /\\x/g')
-    reference "$pid" "$fd" && skipped
-    reference "$pid" "$fd" id="$id" content=99999 && skipped
-    reference "$pid" "$fd" id="$id" content=100001 && skipped
-    reference "$pid" $((fd + 1)) id="$id" && skipped
-    reference "$pid" "$fd" id="$id" content=2000000000 && skipped
-    reference "$pid" "$fd" id="$id" && stays 5 'longer than --max-size' --max-size=99999
-    reference "$pid" "$fd" id="$id" && cat frame >&7
-    within fifo-recv box >got
-    cmp content got
-    works
-}
-
-@test "a reference to a process of another user is skipped by root, and left in place by anyone else" {
-    [ "$(id -u)" = 0 ] || skip "only root can become another user"
-    local nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-    PLACE=$(mktemp -d /tmp/fifo-bad-frame-test.XXXXXXXX)
-    cp "$(command -v fifo-recv)" "$PLACE"
-    chmod -R a+rX "$PLACE"
-    hold
-    chmod 666 box
-    mv box "$PLACE" # descriptor 7 goes with it
-    ln -s "$PLACE/box" box
-    start process "${nobody[@]}" sleep 60 7>&-
-    reference "$(cat process.pid)" 0 && skipped
-    reference "$(cat process.pid)" 99 && skipped
-    works
-    reference $$ 0 && cat frame >&7
-    refused 2 'same user.*stays in the mailbox.*Permission denied' "${nobody[@]}" "$PLACE/fifo-recv" "$PLACE/box"
-    queued 52
-}
-
-@test "a format of a newer version is refused with status 2 and stays" {
-    hold
-    frame version=2 content && stays 2 'newer version'
-    frame version=255 header=0 length=9 content && stays 2 'newer version'
-    frame flags=1 content && stays 2 'newer version'
-    frame flags=128 type=Z content && stays 2 'newer version'
-    works
-}
-
-@test "a reference from another pid namespace is refused with status 2 and stays" {
-    hold
-    reference $$ 3 space=1 && stays 2 'another pid namespace'
+    frame version=1 content && stays 2 'newer or older version'
+    frame version=1 type=M content && stays 2 'newer or older version'
+    frame version=3 content && stays 2 'newer or older version'
+    frame version=255 header=0 length=9 content && stays 2 'newer or older version'
+    frame flags=1 content && stays 2 'newer or older version'
+    frame flags=128 type=Z content && stays 2 'newer or older version'
     works
 }
 

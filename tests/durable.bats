@@ -138,12 +138,12 @@ fifo-recv: 'box': empty"
 
 @test "a long message that may not be kept, for a limit on file sizes, is status 2" {
     fifo-make -b unbounded box
-    head -c 400000 /dev/zero >content
+    head -c 800000 /dev/zero >content
     # shellcheck disable=SC2016
-    run -2 on_stderr bash -c 'ulimit -f 300; exec fifo-send box <content'
+    run -2 on_stderr bash -c 'ulimit -f 600; exec fifo-send box <content'
     one_line "cannot keep the message: File too large" "$output"
     # shellcheck disable=SC2016
-    run -2 on_stderr bash -c 'ulimit -f 500; fifo-send box <content && exec fifo-send box <content'
+    run -2 on_stderr bash -c 'ulimit -f 1000; fifo-send box <content && exec fifo-send box <content'
     one_line "may not grow further" "$output"
     within fifo-recv box | cmp - content
     run -1 within fifo-recv -q -n box

@@ -542,7 +542,7 @@ three"
 
 # A request as a hostile sender may write it: with the token $1, of 32 hexadecimal digits.
 request() {
-    perl -e 'print pack("H*", shift), "x\n"' "ff666d01520028002a00000000000000${1}0200000000000000"
+    perl -e 'print pack("H*", shift), "x\n"' "ff666d02520028002a00000000000000${1}0200000000000000"
 }
 
 @test "a hostile request makes a receiver write to nothing but a reply mailbox" {
@@ -584,7 +584,7 @@ request() {
 
 @test "a notice in a mailbox that is none for replies is damage" {
     fifo-make box
-    perl -e 'print pack "H*", shift' ff666d014e001000110000000000000041 >box &
+    perl -e 'print pack "H*", shift' ff666d024e001000110000000000000041 >box &
     run -5 on_stderr fifo-recv box
     one_line 'skipped a damaged message' "$output"
     wait $!
@@ -810,7 +810,7 @@ request() {
 @test "a reply that nobody can read is 4, for the request was taken" {
     local bytes
     fifo-make box
-    for bytes in '\377fm\2R\0\20\0\023\0\0\0\0\0\0\0hi\n' '\377fm\1Z\0\20\0\023\0\0\0\0\0\0\0hi\n' '\377fm\n'; do
+    for bytes in '\377fm\3R\0\20\0\023\0\0\0\0\0\0\0hi\n' '\377fm\1R\0\20\0\023\0\0\0\0\0\0\0hi\n' '\377fm\2Z\0\20\0\023\0\0\0\0\0\0\0hi\n' '\377fm\n'; do
         # shellcheck disable=SC2016
         start server fifo-recv box sh -c 'printf "$0" >"$FIFO_REPLY"; sleep 0.2' "$bytes"
         run -4 on_stderr fifo-send -r box x

@@ -112,7 +112,7 @@ export -f with_socket unread_socket unread_terminal
 
 @test "a stream may begin with the byte that messages begin with" {
     fifo-make box
-    for begin in '\377' '\377fm' '\377\377fm\1R'; do
+    for begin in '\377' '\377fm' '\377\377fm\2R'; do
         # shellcheck disable=SC2059
         printf "$begin" >sent
         content 100000 >>sent
