@@ -100,10 +100,10 @@ kill_at() {
     ended_with 0 next
 }
 
-@test "the reference of a killed sender is dropped in silence, also while it is a zombie" {
+@test "what a killed sender has left of a message in parts is dropped in silence, also while it is a zombie" {
     fifo-make box
     exec 7<>box
-    head -c 10000 /dev/urandom >large
+    head -c 2000000 /dev/urandom >large
     # A parent that does not wait: the sender stays a zombie until it goes.
     start parent bash -c 'timeout -s KILL 60 true; fifo-send box <large & echo $! >victim.pid; exec sleep 60'
     wait_until test -s victim.pid
@@ -111,7 +111,7 @@ kill_at() {
     wait_until asleep "$(cat victim.pid)"
     sleep 0.1
     kill -KILL "$(cat victim.pid)"
-    wait_until grep -q '^State:.Z' "/proc/$(cat victim.pid)/status" # until then it can be fetched from it
+    wait_until grep -q '^State:.Z' "/proc/$(cat victim.pid)/status"
     start sender fifo-send box good
     run -0 --separate-stderr within fifo-recv box
     assert_output good
@@ -120,7 +120,7 @@ kill_at() {
     exec 7>&-
 }
 
-@test "a reference that was taken back, by a sender that takes its time to end, is dropped in silence" {
+@test "a message that was taken back, by a sender that takes its time to end, is not delivered" {
     fifo-make box
     exec 7<>box
     yes raw | head -c 5000 >box
