@@ -23,8 +23,7 @@ bool batch_add(struct batch *batch, const struct outgoing *message)
         return false;
     }
     const struct return_address *back = message->back;
-    bool line =
-        message->bare || (back == NULL && message_is_line(message->content, message->length));
+    bool line = message->bare || (back == NULL && message_is_line(message->content, message->length));
     size_t length = line ? message->length : message_record_length(message->length, back);
     size_t start = batch_start(batch, batch->count);
     if (batch->count == BATCH_MESSAGES || length > BATCH_BYTES - start) {

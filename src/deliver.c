@@ -33,9 +33,10 @@ struct flight {
 
 struct verdict deliver_taken(const struct sender *sender)
 {
-    return sender->doubtful ? verdict(STATUS_UNCERTAIN, "it is gone, but another program wrote beside it, and "
-                                                        "whoever may not read cannot know what became of it")
-                            : verdict_done();
+    return sender->doubtful
+               ? verdict(STATUS_UNCERTAIN, "it is gone, but another program wrote beside it, and "
+                                           "whoever may not read cannot know what became of it")
+               : verdict_done();
 }
 
 static enum withdrawal take_back(struct sender *sender, struct flight *flight)
@@ -222,8 +223,8 @@ static struct verdict deliver_some(struct sender *sender, const struct batch *ba
     }
     sender_give_hand(sender);
     size_t last = batch_start(batch, flight.to - 1);
-    sender->standing = (struct standing){.head = batch->bytes + last,
-                                         .head_length = batch_start(batch, flight.to) - last};
+    sender->standing =
+        (struct standing){.head = batch->bytes + last, .head_length = batch_start(batch, flight.to) - last};
 
     deadline prompt = deadline_in(PROMPT);
     prepare_next(sender, batch, flight.to);

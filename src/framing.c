@@ -22,8 +22,7 @@ enum tail framing_tail(struct sender *sender, size_t count)
 /* The frame is what sender->frame holds. */
 static bool short_one(struct sender *sender)
 {
-    sender->standing =
-        (struct standing){.head = sender->frame.bytes, .head_length = sender->frame.length};
+    sender->standing = (struct standing){.head = sender->frame.bytes, .head_length = sender->frame.length};
     return true;
 }
 
@@ -88,8 +87,8 @@ static size_t share(struct sender *sender, size_t rest, size_t head, size_t coun
     return rest - last < whole_pages ? rest - last : whole_pages;
 }
 
-size_t framing_make_part(struct sender *sender, const struct outgoing *message, const struct message_part *part,
-                         size_t count)
+size_t framing_make_part(struct sender *sender, const struct outgoing *message,
+                         const struct message_part *part, size_t count)
 {
     struct frame *frame = &sender->frame;
     const unsigned char *content = message->content;
@@ -116,7 +115,8 @@ size_t framing_make_part(struct sender *sender, const struct outgoing *message, 
     return length;
 }
 
-void framing_prepare_part(struct sender *sender, const struct outgoing *message, const struct message_part *part)
+void framing_prepare_part(struct sender *sender, const struct outgoing *message,
+                          const struct message_part *part)
 {
     unsigned char head[MESSAGE_HEAD_MAX];
     const size_t head_length = message_record_length(MESSAGE_PART, message->back);

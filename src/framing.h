@@ -30,10 +30,11 @@ bool framing_make(struct sender *sender, const struct outgoing *message, size_t 
  * The same for the part of the message that begins at part->offset: as much of it as may go now. Always at
  * least a byte, unless there is none. Returns how much.
  */
-size_t framing_make_part(struct sender *sender, const struct outgoing *message, const struct message_part *part,
-                         size_t count);
+size_t framing_make_part(struct sender *sender, const struct outgoing *message,
+                         const struct message_part *part, size_t count);
 
 /* Lays the part out, if it will be a long one: while the receiver reads the one before it. */
-void framing_prepare_part(struct sender *sender, const struct outgoing *message, const struct message_part *part);
+void framing_prepare_part(struct sender *sender, const struct outgoing *message,
+                          const struct message_part *part);
 
 #endif

@@ -96,7 +96,7 @@ static enum step wait_without(struct receiver *receiver, uint64_t id, bool for_e
     *v = wake != WAKE_DEADLINE ? verdict_errno("cannot lock it", errno)
          : receiver->nonblock  ? verdict(STATUS_NOT_NOW, "busy: a sender is at work")
                                : verdict(STATUS_TIMEOUT, "timed out: the rest of a message is there, "
-                                                         "and its sender does not begin anew");
+                                                          "and its sender does not begin anew");
     return STEP_END;
 }
 

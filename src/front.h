@@ -2,8 +2,8 @@
  * front: finds out what stands at the front of a mailbox: a message, the beginning of one, or damage.
  *
  * Damage is skipped here. A raw line that is longer than the pipe is read into memory, since nothing more can
- * come before that; and so are the parts of a message, but for the last one. Everything else stays where it is. What waits here ends as receiver.h has it.
- * Descriptors and buffers are the receiver's.
+ * come before that; and so are the parts of a message, but for the last one. Everything else stays where it
+ * is. What waits here ends as receiver.h has it. Descriptors and buffers are the receiver's.
  */
 #ifndef FIFO_FRONT_H
 #define FIFO_FRONT_H

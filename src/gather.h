@@ -39,7 +39,8 @@ bool gather_is_next(const struct gather *gather, const struct message *part);
  */
 bool gather_begin(struct gather *gather, const struct message *part);
 
-/* Reads the next part from the front of the FIFO. False and errno: ENOMEM, or EIO if a raw reader was faster. */
+/* Reads the next part from the front of the FIFO. False and errno: ENOMEM, or EIO if a raw reader was faster.
+ */
 bool gather_read(struct gather *gather, int fd, const struct message *part);
 
 /* Adds the content of *message, the last part, which stays where it is, and makes it the whole. */

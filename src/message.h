@@ -52,12 +52,12 @@ enum form {
 struct message {
     enum form form;
     const unsigned char *content;
-    size_t length;                /* bytes of content */
-    size_t frame;                 /* bytes the frame takes in the FIFO */
-    pid_t sender;                 /* who sent it, 0 if the frame does not say */
-    struct return_address back;   /* who waits for an answer */
-    uint32_t tries;               /* the how many-th try this is, in a buffered mailbox; 0: not counted */
-    struct message_part part;             /* FORM_PART only */
+    size_t length;              /* bytes of content */
+    size_t frame;               /* bytes the frame takes in the FIFO */
+    pid_t sender;               /* who sent it, 0 if the frame does not say */
+    struct return_address back; /* who waits for an answer */
+    uint32_t tries;             /* the how many-th try this is, in a buffered mailbox; 0: not counted */
+    struct message_part part;   /* FORM_PART only */
 };
 
 enum found {

@@ -146,7 +146,7 @@ static int write_frame(struct sender *sender, size_t count)
 struct wanted {
     const struct outgoing *message;
     const struct message_part *part; /* NULL: the message */
-    size_t length;           /* how much of it the part is */
+    size_t length;                   /* how much of it the part is */
     bool unfit;
 };
 
@@ -220,8 +220,8 @@ struct verdict put_message(struct sender *sender, const struct outgoing *message
     return v;
 }
 
-struct verdict put_part(struct sender *sender, const struct outgoing *message, const struct message_part *part,
-                        size_t *length)
+struct verdict put_part(struct sender *sender, const struct outgoing *message,
+                        const struct message_part *part, size_t *length)
 {
     struct wanted wanted = {.message = message, .part = part};
     struct verdict v = put(sender, &wanted);
@@ -243,8 +243,8 @@ bool put_batch(struct sender *sender, const struct batch *batch, size_t from, si
     if (piece < most) {
         stage_prepare(stage, sender->fd, batch_start(batch, most) - start);
     }
-    if (piece < most && ((stage_has(stage, batch, from) && stage->to <= most) ||
-                         stage_fill(stage, batch, from, most))) {
+    if (piece < most &&
+        ((stage_has(stage, batch, from) && stage->to <= most) || stage_fill(stage, batch, from, most))) {
         to = stage->to;
         put = stage_launch(stage, sender->fd);
     } else if (piece > from) {

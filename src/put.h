@@ -23,8 +23,8 @@
 struct verdict put_message(struct sender *sender, const struct outgoing *message, bool *unfit);
 
 /* The same for what may go now of the message from part->offset on; *length is how much of it. */
-struct verdict put_part(struct sender *sender, const struct outgoing *message, const struct message_part *part,
-                        size_t *length);
+struct verdict put_part(struct sender *sender, const struct outgoing *message,
+                        const struct message_part *part, size_t *length);
 
 /*
  * Puts frames of the batch into the empty FIFO in one go, up to frame `most`. The hand lock is held. *end is

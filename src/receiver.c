@@ -210,8 +210,7 @@ static struct verdict wait_for_part(struct receiver *receiver)
     if (receiver_is_gone(receiver)) {
         return ended(receiver, WAKE_NAME);
     }
-    enum wake wake =
-        link_wait_for_end(receiver->fd, receiver->gather.id, until, WAIT_NAME | WAIT_EVENTS);
+    enum wake wake = link_wait_for_end(receiver->fd, receiver->gather.id, until, WAIT_NAME | WAIT_EVENTS);
     switch (wake) {
     case WAKE_DONE:
         /* Once more: the last part may have come, and the sender gone, since we looked. */
@@ -273,8 +272,8 @@ bool receiver_more(const struct receiver *receiver, struct message *message, siz
     size_t next = at + message->frame;
     struct message more = *message;
 
-    if (!receiver->many || message->form == FORM_PART || message->back.wants != 0 ||
-        message->frame == 0 || next >= peek->length) {
+    if (!receiver->many || message->form == FORM_PART || message->back.wants != 0 || message->frame == 0 ||
+        next >= peek->length) {
         return false;
     }
     if (receiver->size > 0) {

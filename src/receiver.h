@@ -26,13 +26,13 @@
 
 struct receiver {
     deadline until;
-    bool nonblock;   /* -n: status 1 instead of waiting */
-    bool exclusive;  /* keep other receivers out between messages too */
-    bool keeps;      /* nothing will be taken: --peek, --keep */
-    bool many;       /* receiver_more() will be asked for what else is there */
-    bool notices;    /* notices may come, too, as messages of that form */
-    size_t size;     /* -s: every message is so many bytes; 0: framed */
-    size_t max_size; /* a message of more bytes is refused */
+    bool nonblock;             /* -n: status 1 instead of waiting */
+    bool exclusive;            /* keep other receivers out between messages too */
+    bool keeps;                /* nothing will be taken: --peek, --keep */
+    bool many;                 /* receiver_more() will be asked for what else is there */
+    bool notices;              /* notices may come, too, as messages of that form */
+    size_t size;               /* -s: every message is so many bytes; 0: framed */
+    size_t max_size;           /* a message of more bytes is refused */
     struct progress *progress; /* parts are counted here as they come; may be NULL */
 
     struct mailbox box;

@@ -213,9 +213,9 @@ struct verdict sender_wait_hand(struct sender *sender)
             sender->hand = true;
             break;
         case WAKE_DEADLINE:
-            return sender->nonblock
-                       ? verdict(STATUS_NOT_NOW, "busy: a receiver is at work")
-                       : verdict(STATUS_TIMEOUT, "timed out: a receiver is at work; the message is withdrawn");
+            return sender->nonblock ? verdict(STATUS_NOT_NOW, "busy: a receiver is at work")
+                                    : verdict(STATUS_TIMEOUT,
+                                              "timed out: a receiver is at work; the message is withdrawn");
         case WAKE_FAILED:
             return verdict_errno("cannot lock it", errno);
         default:

@@ -2,8 +2,8 @@
  * spool: content that is too long for a buffer, gathered piece by piece in a memfd.
  *
  * To give a process memory of that size takes the kernel longer than all else that is done with the content,
- * and from a memfd splice(2) moves it into a pipe without copying it. struct spool owns the descriptor and the
- * mapping until spool_drop(). Nothing here blocks.
+ * and from a memfd splice(2) moves it into a pipe without copying it. struct spool owns the descriptor and
+ * the mapping until spool_drop(). Nothing here blocks.
  */
 #ifndef FIFO_SPOOL_H
 #define FIFO_SPOOL_H

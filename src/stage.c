@@ -79,10 +79,10 @@ static size_t add_content(struct stage *stage, const struct outgoing *message, s
 
     while (done < length) {
         off_t from = (off_t)(offset + done);
-        ssize_t added = message->spool.fd == -1
-                            ? write(stage->pipe[1], content + offset + done, length - done)
-                            : splice(message->spool.fd, &from, stage->pipe[1], NULL, length - done,
-                                     SPLICE_F_NONBLOCK);
+        ssize_t added =
+            message->spool.fd == -1
+                ? write(stage->pipe[1], content + offset + done, length - done)
+                : splice(message->spool.fd, &from, stage->pipe[1], NULL, length - done, SPLICE_F_NONBLOCK);
         if (added <= 0) {
             break;
         }
@@ -91,8 +91,8 @@ static size_t add_content(struct stage *stage, const struct outgoing *message, s
     return done;
 }
 
-bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head, size_t head_length,
-                     const struct outgoing *message, size_t length)
+bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head,
+                     size_t head_length, const struct outgoing *message, size_t length)
 {
     /* The head, and what begins within a page, take a page of their own. */
     if (!make_empty(stage, length + 2 * PIPE_BUF)) {

@@ -30,8 +30,8 @@ struct stage {
     size_t from;               /* frames `from` up to `to` (exclusive) are */
     size_t to;
     struct message_part part; /* the part */
-    size_t most;      /* bytes that may be staged */
-    size_t wanted;    /* that were asked for */
+    size_t most;              /* bytes that may be staged */
+    size_t wanted;            /* that were asked for */
 };
 
 /*
@@ -57,8 +57,8 @@ static inline bool stage_has(const struct stage *stage, const struct batch *batc
  * The same for a part: the `head_length` bytes before its content, and `length` bytes of the content of
  * `message`, from part->offset on.
  */
-bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head, size_t head_length,
-                     const struct outgoing *message, size_t length);
+bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head,
+                     size_t head_length, const struct outgoing *message, size_t length);
 
 static inline bool stage_has_part(const struct stage *stage, const struct message_part *part)
 {

@@ -18,15 +18,16 @@
 static const char *const in_hand = "a receiver has the message in hand and has not finished";
 
 /* One try to send a message. */
-struct try {
+struct
+try {
     struct sender *sender;
     const struct outgoing *message;
-    struct message_part part;   /* the one that is in the FIFO, or that is to be put there */
-    size_t length;      /* bytes of content in it */
-    bool there;         /* it has been put there */
-    bool touched;       /* since then somebody has read something */
-    bool met;           /* a receiver has been seen to gather */
-    unsigned strangers; /* how often parts have gone to somebody who was no receiver */
+    struct message_part part; /* the one that is in the FIFO, or that is to be put there */
+    size_t length;            /* bytes of content in it */
+    bool there;               /* it has been put there */
+    bool touched;             /* since then somebody has read something */
+    bool met;                 /* a receiver has been seen to gather */
+    unsigned strangers;       /* how often parts have gone to somebody who was no receiver */
 };
 
 /* What came of waiting for a part to be read. */

@@ -1,6 +1,6 @@
 /*
- * transfer: sends a message in parts: one that is longer than a frame, or that stands where only a part can be
- * taken back for certain.
+ * transfer: sends a message in parts: one that is longer than a frame, or that stands where only a part can
+ * be taken back for certain.
  *
  * Part after part goes through the FIFO, each a frame of its own, the next when the one before it has been
  * read. A receiver gathers them (gather.h), but leaves the last one in the FIFO until the message has been
@@ -10,8 +10,8 @@
  * (link.h) says that this try is alive. It goes from held to free once, and never comes back, so that asking
  * and then waiting cannot race. To withdraw is to give it back, from wherever the parts are: without it no
  * receiver begins, nor delivers. A receiver that has read the first part holds the lock `gather` until it has
- * taken the last one. A sender who can have that lock knows that the receiver has died, or given up, and begins
- * anew with another id: what is left of the old try means nothing to anybody.
+ * taken the last one. A sender who can have that lock knows that the receiver has died, or given up, and
+ * begins anew with another id: what is left of the old try means nothing to anybody.
  *
  * fifo-mailbox(5) has the rules, and tests/model a model of them, which spin(1) searches for faults.
  *

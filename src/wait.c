@@ -28,7 +28,7 @@ static int signal_seen;
 static sigjmp_buf escape;
 static volatile sig_atomic_t may_jump;  /* inside wait_call() */
 static volatile sig_atomic_t ends_wait; /* and there a signal that asks us to end ends just the call */
-static volatile unsigned names;        /* of SIGURG so far; whoever counts has the signal blocked */
+static volatile unsigned names;         /* of SIGURG so far; whoever counts has the signal blocked */
 
 void wait_block_failures(void)
 {

@@ -91,9 +91,9 @@ enum {
 /*
  * Makes `call(argument)`, a function that makes exactly one blocking system call, and stores what it
  * returned in *result (errno is its errno). Ends early with WAKE_DEADLINE or, as `flags` have it, WAKE_NAME,
- * WAKE_EVENT or WAKE_SIGNAL; the call has then been abandoned, and may or may not have had its effect. So this is for locks,
- * which may be taken twice and are given back by closing, and for reads that are given up on. With
- * WAIT_COUNTED it is WAKE_DONE at the deadline too: with EINTR, or what the call has done so far.
+ * WAKE_EVENT or WAKE_SIGNAL; the call has then been abandoned, and may or may not have had its effect. So
+ * this is for locks, which may be taken twice and are given back by closing, and for reads that are given up
+ * on. With WAIT_COUNTED it is WAKE_DONE at the deadline too: with EINTR, or what the call has done so far.
  * Before wait_begin(), with no deadline, it is a plain call.
  */
 enum wake wait_call(long (*call)(void *), void *argument, long *result, deadline until, int flags);

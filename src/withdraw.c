@@ -26,8 +26,7 @@ static enum tail tail_of(const unsigned char *bytes, size_t length, enum found f
 static bool is_ours(const struct standing *ours, const unsigned char *bytes, size_t length)
 {
     return length >= standing_length(ours) && memcmp(bytes, ours->head, ours->head_length) == 0 &&
-           (ours->body_length == 0 ||
-            memcmp(bytes + ours->head_length, ours->body, ours->body_length) == 0);
+           (ours->body_length == 0 || memcmp(bytes + ours->head_length, ours->body, ours->body_length) == 0);
 }
 
 /*

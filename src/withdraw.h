@@ -37,9 +37,9 @@ enum place {
 };
 
 /*
- * Looks for it. Where we may not look, and others' bytes are there, it is PLACE_UNKNOWN until fewer bytes than
- * it has are left. Never PLACE_NONE while it is there, and of one of more than PIPE_BUF bytes, while any of
- * it is.
+ * Looks for it. Where we may not look, and others' bytes are there, it is PLACE_UNKNOWN until fewer bytes
+ * than it has are left. Never PLACE_NONE while it is there, and of one of more than PIPE_BUF bytes, while any
+ * of it is.
  */
 enum place withdraw_look(struct sender *sender);
 
