@@ -95,7 +95,7 @@ bool stage_fill_part(struct stage *stage, const struct message_part *part, const
                      size_t head_length, const struct outgoing *message, size_t length)
 {
     /* The head, and what begins within a page, take a page of their own. */
-    if (!make_empty(stage, length + 2 * PIPE_BUF)) {
+    if (!make_empty(stage, length + (size_t)2 * PIPE_BUF)) {
         return false;
     }
     stage->batch = NULL;

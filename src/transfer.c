@@ -119,7 +119,7 @@ static struct verdict end_behind(struct try *try, struct verdict why)
 static struct verdict conclude(struct try *try, struct verdict why)
 {
     struct sender *sender = try->sender;
-    struct verdict v = why;
+    struct verdict v;
 
     if (!try->there || !is_last(try)) {
         end(try);
