@@ -1,0 +1,175 @@
+# shellcheck shell=bash
+# Goal: whoever may open the FIFO can send and receive messages of every size: no condition of user, group, capability or
+# namespace.
+load helper
+
+SIZES='4080 4081 65521 524288 524289 2000000'
+
+# carries RECEIVER SENDER: messages of all sizes go from one to the other, each the beginning of a command, in `box`.
+carries() {
+    local size
+    local -n receives=$1 sends=$2
+    for size in $SIZES; do
+        echo "row: $size bytes"
+        head -c "$size" /dev/urandom >sent
+        chmod a+r sent
+        STDIN=sent start sender "${sends[@]}" fifo-send -t 30 box
+        within "${receives[@]}" fifo-recv -t 30 box >got
+        cmp sent got
+        ended_with 0 sender
+    done
+}
+
+@test "with a sender and a receiver of one user, but of different groups" {
+    as_another_user
+    # shellcheck disable=SC2034 # by name
+    local one=(setpriv --reuid=4242 --regid=4242 --clear-groups) other=(setpriv --reuid=4242 --regid=4343 --clear-groups)
+    fifo-make -m 666 box
+    carries one other
+}
+
+@test "to a mailbox of another user, which one may only write to, or also read" {
+    local mode
+    as_another_user
+    # shellcheck disable=SC2034 # by name
+    local root=(env)
+    for mode in 622 666; do
+        fifo-make -m "$mode" box
+        carries root NOBODY
+        fifo-rm box
+    done
+}
+
+@test "without the capability to trace other processes" {
+    as_another_user
+    # shellcheck disable=SC2034 # by name
+    local bare=(setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace)
+    fifo-make -m 666 box
+    carries bare NOBODY
+}
+
+@test "in a pid namespace that /proc knows nothing of" {
+    [ "$(id -u)" = 0 ] || skip 'needs root'
+    # shellcheck disable=SC2034 # by name
+    local inside=(unshare -p --fork) outside=(env)
+    fifo-make box
+    carries inside inside
+    carries outside inside
+    carries inside outside
+}
+
+@test "in a user namespace, on either side" {
+    as_another_user
+    # shellcheck disable=SC2034 # by name
+    local inside=("${NOBODY[@]}" unshare -U) outside=(env)
+    fifo-make -m 666 box
+    chown 65534 box
+    carries outside inside
+    carries inside outside
+}
+
+@test "where only the FIFO is mounted into another mount namespace" {
+    [ "$(id -u)" = 0 ] || skip 'needs root'
+    mkdir place
+    mkfifo box place/box
+    # shellcheck disable=SC2034 # by name
+    local inside=(unshare -m --propagation unchanged bash -c 'mount --make-private / 2>/dev/null; mount --bind box place/box &&
+        cd place && exec "$@"' -) outside=(env)
+    carries outside inside
+    carries inside outside
+}
+
+@test "lines of every size in one run, in a pid namespace that /proc knows nothing of" {
+    [ "$(id -u)" = 0 ] || skip 'needs root'
+    fifo-make box
+    perl -e 'print "x" x $_, "\n" for (9000, 70000, 300000, 600000, 3)' >sent
+    STDIN=sent start sender unshare -p --fork fifo-send -v -t 30 -l box
+    within unshare -p --fork fifo-recv -c 5 -t 30 box >got
+    cmp sent got
+    ended_with 0 sender
+    one_line '5 taken' "$(cat sender.err)"
+}
+
+@test "a program that reads without locking gets the content of 24 KB, and the line of 100 KB, as they are" {
+    fifo-make box
+    seq 9000 | head -c 24000 >sent
+    STDIN=sent start sender fifo-send box
+    within cat box >got
+    ended_with 0 sender
+    tail -c 24000 got | cmp - sent
+    { head -c 100000 /dev/zero | tr '\0' z && echo; } >sent
+    STDIN=sent start sender fifo-send box
+    within cat box >got
+    ended_with 0 sender
+    cmp got sent
+}
+
+@test "of a message of which a program that reads without locking has taken a part, the sender says 4, and the rest is gone" {
+    fifo-make box
+    exec 7<>box
+    head -c 24000 /dev/urandom >sent
+    STDIN=sent start sender fifo-send -t 2 box 7>&-
+    waits sender
+    head -c 1000 <&7 >/dev/null
+    ended_with 4 sender
+    one_line 'only a part' "$(cat sender.err)"
+    refused 1 empty fifo-recv -n box
+}
+
+@test "whose message is in hand: the next sender, who has not written anything, is not told 4" {
+    fifo-make box
+    start receiver fifo-recv box sh -c 'cat; sleep 1.5'
+    waits receiver
+    run -4 within fifo-send -q -n box A
+    refused 124 'timed out' fifo-send -t .3 box B
+    refused 1 'busy' fifo-send -n box B
+    ended_with 0 receiver
+    assert_equal "$(cat receiver.out)" A
+}
+
+@test "a sender that is stopped between two parts holds up nobody who has a deadline, and goes on" {
+    fifo-make box
+    head -c 20000000 /dev/urandom >sent
+    start receiver strace -f -o trace -e trace=readv -e inject=readv:delay_enter=300000:when=2 fifo-recv -t 2 box
+    STDIN=sent start sender fifo-send box
+    wait_until grep -q readv trace
+    kill -STOP "$(cat sender.pid)"
+    ended_with 124 receiver
+    [ ! -s receiver.out ]
+    kill -CONT "$(cat sender.pid)"
+    within fifo-recv -t 30 box | cmp - sent
+    ended_with 0 sender
+}
+
+@test "a receiver that is killed among the parts leaves the message to the next, and one without room gives it up" {
+    fifo-make box
+    head -c 20000000 /dev/urandom >sent
+    start receiver strace -f -o trace -e trace=readv -e inject=readv:delay_enter=300000:when=5+ fifo-recv box
+    STDIN=sent start sender fifo-send box
+    wait_until grep -q readv trace
+    pkill -KILL -P "$(cat receiver.pid)" fifo-recv
+    # shellcheck disable=SC2016
+    refused 2 'cannot keep the message' bash -c 'ulimit -v 12000; exec fifo-recv box'
+    refused 5 'longer than --max-size' fifo-recv --max-size=19999999 box
+    within fifo-recv --max-size=20000000 box | cmp - sent
+    ended_with 0 sender
+}
+
+@test "raw lines between the parts of a message are messages of their own" {
+    fifo-make box
+    exec 7<>box
+    head -c 5000000 /dev/urandom >sent
+    start receiver strace -f -o trace -e trace=readv -e inject=readv:delay_enter=100000 fifo-recv -0 -f box 7>&-
+    STDIN=sent start sender fifo-send box 7>&-
+    wait_until grep -q readv trace
+    for n in 1 2 3; do
+        echo "raw $n" >&7
+        pause
+    done
+    ended_with 0 sender
+    wait_until grep -qa 'raw 3' receiver.out
+    for n in 1 2 3; do
+        assert_equal "$(tr '\0' '\n' <receiver.out | grep -cax "raw $n")" 1
+    done
+    assert_equal "$(stat -c %s receiver.out)" $((5000000 + 1 + 3 * 6))
+}
