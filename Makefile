@@ -67,7 +67,7 @@ asan:
 	$(MAKE) BUILD=$(ASAN) BIN=$(ASAN)/bin STATIC=0 CC=clang \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' all
 	FIFO_BIN=$(ASAN)/bin ASAN_OPTIONS=detect_leaks=0:exitcode=99 UBSAN_OPTIONS=exitcode=99 \
-	    bats --formatter tap $(filter-out tests/examples.bats tests/no-proc.bats,$(SUITES)) tests/simulated/crashes.bats
+	    bats --formatter tap $(filter-out tests/examples.bats tests/no-proc.bats tests/anywhere.bats,$(SUITES)) tests/simulated/crashes.bats
 
 # Memory and descriptors, under valgrind; it cannot see into static programs.
 VALGRIND = $(CURDIR)/.build-valgrind
