@@ -17,7 +17,8 @@ exchange() {
         case $2 in
         line) echo "line $n" ;;
         record) printf '%d \377\n' "$n" ;;
-        reference) head -c 6000 /dev/zero | tr '\0' x && echo ;;
+        long) head -c 6000 /dev/zero | tr '\0' x && echo ;;
+        parts) head -c 600000 /dev/zero | tr '\0' x && echo ;;
         esac
     done >sent
     DEADLINE=120
@@ -31,7 +32,7 @@ exchange() {
 
 @test "messages of all forms: no error, and descriptors do not add up" {
     fifo-make box
-    for kind in line record reference; do
+    for kind in line record long parts; do
         exchange 3 "$kind"
         local few_sends=$sends few_receives=$receives
         exchange 60 "$kind"
