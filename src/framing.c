@@ -40,10 +40,11 @@ static bool long_one(struct sender *sender, const struct outgoing *message)
     return stage_fill(&sender->stage, alone, 0, 1);
 }
 
-bool framing_make(struct sender *sender, const struct outgoing *message, size_t count)
+bool framing_make(struct sender *sender, const struct outgoing *message, size_t count, enum tail tail)
 {
-    const bool line = message->bare || (message->back == NULL && count == 0 &&
-                                        message_is_line(message->content, message->length));
+    const bool line =
+        message->bare || (message->back == NULL && tail == TAIL_CLEAN && count <= FRAMING_BACKLOG &&
+                          message_is_line(message->content, message->length));
     /* Who may not look cannot take a record back, unless it goes with the FIFO. */
     const bool record = count == 0 && (sender->readable || sender->box.anonymous);
 

@@ -18,13 +18,17 @@
  */
 enum tail framing_tail(struct sender *sender, size_t count);
 
+/* Behind more bytes of others than this, a line goes as a part, which can be withdrawn anywhere. */
+#define FRAMING_BACKLOG (PIPE_BUF / 2)
+
 /*
- * Makes the frame of a message, for writing behind `count` bytes, with the hand lock held: in
- * sender->standing, and laid out for launching if it has more than PIPE_BUF bytes. Only in an empty FIFO, but
- * for -s, is there a form that can always be taken back, or that programs see as it is which know nothing of
- * us. False: as it is, it has no form here, and has to go in parts (transfer.h).
+ * Makes the frame of a message, for writing behind `count` bytes that end in `tail`, TAIL_CLEAN or TAIL_OPEN,
+ * with the hand lock held: in sender->standing, and laid out for launching if it has more than PIPE_BUF
+ * bytes. A line needs a clean end before it, and so little before it that it could be taken back from behind
+ * that: a program that reads lines, and is still at the one before, is to see just this one. False: as it is,
+ * the message has no form here, and has to go in parts (transfer.h).
  */
-bool framing_make(struct sender *sender, const struct outgoing *message, size_t count);
+bool framing_make(struct sender *sender, const struct outgoing *message, size_t count, enum tail tail);
 
 /*
  * The same for the part of the message that begins at part->offset: as much of it as may go now. Always at

@@ -11,8 +11,6 @@
 
 /* How long we give a raw writer in the middle of a line. */
 #define GRACE MILLISECONDS(100)
-/* And whoever is reading, to read everything: then the message goes in its plainest form. */
-#define MOMENT MILLISECONDS(5)
 
 /* What came of one try to write. Anything above is the errno of what is in the way. */
 enum { PUT_DONE = 0, PUT_AGAIN = -1, PUT_TORN = -2, PUT_ENDED = -3 };
@@ -30,26 +28,23 @@ struct verdict put_gave_up(const struct sender *sender, enum wake wake)
 }
 
 /*
- * A raw writer that stopped inside a line gets some time to go on, or a receiver to take what is there.
+ * A raw writer that stopped inside a line gets some time to go on, or a receiver to take what it left.
  * Returns what it is then. The hand lock may be lost.
  */
 static enum tail wait_for_clean_tail(struct sender *sender, enum tail tail, size_t *count)
 {
-    const bool open = tail == TAIL_OPEN;
-    deadline soon = deadline_sooner(sender->until, deadline_in(open ? GRACE : MOMENT));
+    deadline soon = deadline_sooner(sender->until, deadline_in(GRACE));
+    bool end = false;
 
     sender_arm(sender);
-    while (open ? tail == TAIL_OPEN : *count > 0) {
+    while (tail == TAIL_OPEN && !end) {
         sender_give_hand(sender);
-        bool end = wait_event(soon) != WAKE_EVENT; /* the wait for the receiver meets each of them again */
+        end = wait_event(soon) != WAKE_EVENT; /* the wait for the receiver meets each of them again */
         if (!sender_take_hand(sender, 0)) {
             break;
         }
         *count = peek_count(sender->fd);
         tail = framing_tail(sender, *count);
-        if (end) {
-            break;
-        }
     }
     return tail;
 }
@@ -165,8 +160,7 @@ static int try_put(struct sender *sender, struct wanted *wanted, struct verdict 
         return EAGAIN;
     }
     enum tail tail = framing_tail(sender, count);
-    bool patient = wanted->part == NULL && count > 0 && !message->bare && tail != TAIL_LIE;
-    if (patient) {
+    if (tail == TAIL_OPEN && wanted->part == NULL && !message->bare) {
         tail = wait_for_clean_tail(sender, tail, &count);
     }
     if (!sender->hand) {
@@ -177,7 +171,7 @@ static int try_put(struct sender *sender, struct wanted *wanted, struct verdict 
     }
     if (wanted->part != NULL) {
         wanted->length = framing_make_part(sender, message, wanted->part, count);
-    } else if (!framing_make(sender, message, count)) {
+    } else if (!framing_make(sender, message, count, tail)) {
         wanted->unfit = true;
         return PUT_DONE;
     }
