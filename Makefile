@@ -58,6 +58,10 @@ check: all
 simulate: all
 	$(BATS) tests/simulated
 
+# The rules for messages in parts, searched for faults by spin(1); MODEL=full for an hour or so.
+model:
+	tests/model/run.bash $(MODEL)
+
 demo: all
 	tests/demo.bash
 
@@ -128,4 +132,4 @@ NAME = fifo-tools-$(VERSION)
 dist:
 	git archive --prefix=$(NAME)/ -o $(NAME).tar.gz HEAD
 
-.PHONY: all check simulate demo install uninstall clean dist lint asan valgrind stress bench
+.PHONY: all check simulate demo install uninstall clean dist lint asan valgrind stress bench model
