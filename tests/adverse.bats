@@ -212,3 +212,65 @@ load helper
     [ "$(timeout 1 dd bs=1 count=1 iflag=nonblock status=none <&7 2>/dev/null | wc -c)" = 0 ]
     exec 7>&-
 }
+
+# locked BYTE: somebody holds a read lock on that byte of `box`, until the test ends.
+locked() {
+    start locker perl -MFcntl -e '
+        open(F, "<", "box") or die;
+        fcntl(F, 37, pack("s s x![q] q q i x![q]", F_RDLCK, 0, $ARGV[0], 1, 0)) or die $!; # F_OFD_SETLK
+        print "ready\n"; $| = 1; close STDOUT; sleep 60' "$1"
+    wait_until test -s locker.out
+}
+
+@test "locks that somebody holds for ever end in 124 or 1, and nothing is said to be taken" {
+    local byte
+    fifo-make box
+    exec 7<>box
+    head -c 2000000 /dev/urandom >sent
+    for byte in 1 3; do
+        locked "$byte"
+        for content in /dev/null sent; do
+            refused 124 'timed out' bash -c 'exec fifo-send -t 0.3 box <"$0"' "$content" 7>&-
+            refused 1 . bash -c 'exec fifo-send -n box <"$0"' "$content" 7>&-
+        done
+        kill -KILL "$(cat locker.pid)"
+        wait_until test -s locker.status
+    done
+    refused 1 empty fifo-recv -n box
+    exec 7>&-
+}
+
+@test "a header that claims the message behind it, and comes just before that, does not get it" {
+    local size call
+    fifo-make box
+    exec 7<>box
+    for size in 20 30000; do
+        call=$([ "$size" = 20 ] && echo write || echo splice)
+        head -c "$size" /dev/urandom >sent
+        STDIN=sent start sender strace -o trace -e trace="$call,ioctl" -e inject="$call:delay_enter=500000:when=1" \
+            fifo-send -t 20 box 7>&-
+        wait_until grep -q FIONREAD trace
+        pause
+        perl -e 'print pack("C a2 C a C v V V", 255, "fm", 2, "R", 0, 16, 16 + 16 + $ARGV[0], 0)' "$size" >&7
+        run -5 within fifo-recv -q -t 20 box
+        start receiver fifo-recv -t 20 box 7>&-
+        ended_with 0 sender receiver
+        cmp sent receiver.out
+    done
+    exec 7>&-
+}
+
+@test "who may only write does not say 0 of a message that another's header may have claimed" {
+    as_another_user
+    fifo-make -m 622 box
+    exec 7<>box
+    install -m 666 /dev/null trace
+    start sender "${NOBODY[@]}" strace -o trace -e trace=write,ioctl -e inject=write:delay_enter=500000:when=1 \
+        fifo-send -t 20 box hello 7>&-
+    wait_until grep -q FIONREAD trace
+    pause
+    perl -e 'print pack("C a2 C a C v V V", 255, "fm", 2, "R", 0, 16, 22, 0)' >&7
+    within fifo-recv -q -t 20 box || true
+    ended_with 4 sender
+    exec 7>&-
+}
