@@ -132,6 +132,7 @@ struct verdict receiver_take_hand(struct receiver *receiver)
         }
         enum wake wake = link_wait(receiver->fd, LINK_RECEIVER, LINK_HAND, until, WAIT_NAME | WAIT_MORTAL);
         if (wake == WAKE_DEADLINE && receiver->nonblock) {
+            receiver->barred = true;
             return verdict(STATUS_NOT_NOW, "busy: a sender is at work");
         }
         if (wake != WAKE_DONE && wake != WAKE_NAME) {
@@ -235,6 +236,7 @@ struct verdict receiver_next(struct receiver *receiver, struct message *message)
     struct verdict wanted = still_wanted(receiver);
 
     *message = (struct message){0};
+    receiver->barred = false;
     if (wanted.status != STATUS_DONE) {
         return wanted;
     }

@@ -47,6 +47,7 @@ struct receiver {
     struct long_line line;
     struct gather gather;
     size_t counted; /* bytes of the message in hand, or of what is gathered, that have been counted */
+    bool barred;    /* a sender has kept the hand lock for long, by which nobody tells us when it is free */
     bool parted;    /* the message before came in parts; so may the next */
 };
 

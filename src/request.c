@@ -93,6 +93,8 @@ static void take(struct request *request)
         }
         struct verdict v = receiver_next(replies, &message);
         if (v.status != STATUS_DONE) {
+            /* What is there has told of itself already, and will not do so again. */
+            request->more = replies->barred;
             if (v.status == STATUS_ERROR || v.status == STATUS_REFUSED) {
                 request->trouble =
                     verdict(STATUS_UNCERTAIN, "it was taken, but what came as a reply cannot be read");

@@ -855,3 +855,12 @@ request() {
     between 0 20000 "$took"
     ended_with 4 asker
 }
+
+@test "a receiver that is slow between writing its reply and letting it be taken is waited for" {
+    fifo-make box
+    start server strace -o trace -e trace=ioctl -e inject=ioctl:delay_enter=250000 fifo-recv box echo yes
+    waits server
+    run -0 within fifo-send -r -t 30 box x
+    assert_output yes
+    ended_with 0 server
+}
