@@ -22,8 +22,8 @@
 #define WIPE_WAIT   1000 /* ms for a terminal to take it */
 #define LEAVE_LIMIT 2    /* seconds */
 #define LONGEST     (9999 * UINT64_C(3600))
-#define TEXT_SIZE   160 /* of a line: the fields below, each as long as it can get */
-#define FIELD_SIZE  32
+#define TEXT_SIZE   208 /* of a line: the fields below, each as long as it can get */
+#define FIELD_SIZE  48
 #define WIDTH       80 /* of a terminal that does not say */
 
 /* Where the counters stood `ms` milliseconds after the start. */
@@ -31,6 +31,7 @@ struct sample {
     uint64_t ms;
     uint64_t bytes;
     uint64_t messages;
+    uint64_t begun;
 };
 
 struct meter {
@@ -61,11 +62,11 @@ static void format_bytes(char *field, uint64_t bytes)
     unsigned whole = (unsigned)(bytes >> 10 * unit);
     unsigned rest = unit == 0 ? 0 : (unsigned)(bytes >> 10 * (unit - 1)) % 1024;
     if (unit == 0 || whole >= 100) {
-        snprintf(field, FIELD_SIZE, "%u %s", whole, units[unit]);
+        snprintf(field, FIELD_SIZE / 2, "%u %s", whole, units[unit]);
     } else if (whole >= 10) {
-        snprintf(field, FIELD_SIZE, "%u.%u %s", whole, rest * 10 / 1024, units[unit]);
+        snprintf(field, FIELD_SIZE / 2, "%u.%u %s", whole, rest * 10 / 1024, units[unit]);
     } else {
-        snprintf(field, FIELD_SIZE, "%u.%02u %s", whole, rest * 100 / 1024, units[unit]);
+        snprintf(field, FIELD_SIZE / 2, "%u.%02u %s", whole, rest * 100 / 1024, units[unit]);
     }
 }
 
@@ -92,6 +93,14 @@ static void format_amount(char *amount, char *rate, const struct meter *meter, c
     if (meter->unit == PROGRESS_BYTES) {
         format_bytes(amount, new->bytes);
         format_bytes(rate, scale(new->bytes - old->bytes, 1000, ms));
+        return;
+    }
+    if (new->begun > 0) {
+        /* In a message so long that its bytes are what one wants to see. */
+        char bytes[FIELD_SIZE / 2];
+        format_bytes(bytes, new->begun);
+        snprintf(amount, FIELD_SIZE, "%llu + %s", (unsigned long long)new->messages, bytes);
+        format_bytes(rate, new->bytes > old->bytes ? scale(new->bytes - old->bytes, 1000, ms) : 0);
         return;
     }
     uint64_t tenths = scale(new->messages - old->messages, 10000, ms);
@@ -203,6 +212,7 @@ static void take_sample(struct meter *meter, deadline start)
     sample->ms = (uint64_t)((deadline_in(0) - start) / MILLISECONDS(1));
     sample->bytes = atomic_load_explicit(&painted->bytes, memory_order_relaxed);
     sample->messages = atomic_load_explicit(&painted->messages, memory_order_relaxed);
+    sample->begun = atomic_load_explicit(&painted->begun, memory_order_relaxed);
 }
 
 /* Makes of the text what is written at once, in the `size` bytes at `drawing`. Returns its length. */

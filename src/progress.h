@@ -35,7 +35,8 @@ enum progress_unit { PROGRESS_BYTES, PROGRESS_MESSAGES };
 struct progress_page {
     _Atomic uint64_t bytes;
     _Atomic uint64_t messages;
-    atomic_bool drawn; /* there may be something to wipe; only ever true on a terminal */
+    _Atomic uint64_t begun; /* of the bytes, those of a message that is not done with yet */
+    atomic_bool drawn;      /* there may be something to wipe; only ever true on a terminal */
 };
 
 /* All zero, as {0} makes it, it is one that is not running. */
@@ -60,7 +61,8 @@ bool progress_parse(const char *text, enum progress_when *when);
 void progress_start(struct progress *progress, enum progress_when when, enum progress_unit unit, int input);
 
 /*
- * Counts `bytes` bytes and `messages` messages more. Does nothing for one that is not running, or NULL.
+ * Counts `bytes` bytes and `messages` messages more; with no message, bytes of one that is on its way, or, if
+ * negative, of one that begins anew. Does nothing for one that is not running, or NULL.
  */
 static inline void progress_add(struct progress *progress, uint64_t bytes, uint64_t messages)
 {
@@ -70,7 +72,9 @@ static inline void progress_add(struct progress *progress, uint64_t bytes, uint6
         uint64_t all_bytes = atomic_load_explicit(&page->bytes, memory_order_relaxed) + bytes;
         uint64_t all_messages = atomic_load_explicit(&page->messages, memory_order_relaxed) + messages;
         atomic_store_explicit(&page->bytes, all_bytes, memory_order_relaxed);
+        uint64_t begun = atomic_load_explicit(&page->begun, memory_order_relaxed) + bytes;
         atomic_store_explicit(&page->messages, all_messages, memory_order_relaxed);
+        atomic_store_explicit(&page->begun, messages == 0 ? begun : 0, memory_order_relaxed);
     }
 }
 

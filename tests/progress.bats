@@ -219,3 +219,15 @@ gone() {
     ended_with 0 sender receiver
     grep -qE '^([1-9]|[1-3][0-9]) messages' sender.err
 }
+
+@test "of a large message the bytes are shown as they are taken, by both ends" {
+    fifo-make box
+    head -c 30000000 /dev/urandom >content
+    start receiver strace -f -o trace -e trace=readv -e inject=readv:delay_enter=50000 \
+        fifo-recv --progress=always box sh -c 'cat >got'
+    STDIN=content start sender fifo-send --progress=always box
+    ended_with 0 sender receiver
+    cmp content got
+    grep -Eq '^0 \+ [0-9.]+ MiB  [0-9.]+ [KM]iB/s  [1-9][0-9]? %' sender.err
+    grep -Eq '^0 \+ [0-9.]+ MiB  [0-9.]+ [KM]iB/s$' receiver.err
+}
