@@ -31,7 +31,7 @@ try {
 };
 
 /* What came of waiting for a part to be read. */
-enum progress_of { PART_TAKEN, PART_LOST, PART_ENDED };
+enum outcome { PART_TAKEN, PART_LOST, PART_ENDED };
 
 static bool is_last(const struct try *try)
 {
@@ -66,17 +66,19 @@ static void count(const struct try *try, size_t bytes, bool more)
     sender->counted = more ? sender->counted + bytes : sender->counted - bytes;
 }
 
-/* The try is no more. Takes its part out too, where that is easily done; nobody would miss it. */
-static void end(struct try *try)
+/*
+ * The try is no more. Takes its part out too, where that is easily done; nobody would miss it. Whether it was
+ * found to have been taken, even so, before the hand lock was given back.
+ */
+static bool end(struct try *try)
 {
     struct sender *sender = try->sender;
 
     link_end(sender->fd, try->part.id);
     sender->hand = sender->hand || (try->there && link_try(sender->fd, LINK_SENDER, LINK_HAND));
-    if (try->there && sender->hand) {
-        withdraw(sender);
-    }
+    bool taken = try->there && sender->hand && withdraw(sender) == WITHDRAW_TAKEN;
     sender_give_hand(sender);
+    return taken;
 }
 
 /*
@@ -125,16 +127,15 @@ static struct verdict conclude(struct try *try, struct verdict why)
         end(try);
         return why;
     }
-    if (!sender_take_hand(sender, 0)) {
-        v = end_behind(try, why);
+    if (sender_take_hand(sender, 0)) {
+        /* No receiver can have seen that the try is alive, and not be done; a raw reader is ever so quick. */
+        bool unknown = look(try) == PLACE_UNKNOWN;
+        bool taken = end(try);
+        v = taken ? deliver_taken(sender) : unknown ? verdict(STATUS_UNCERTAIN, in_hand) : why;
     } else {
-        /* No receiver can have seen that the try is alive, and not be done. */
-        enum place place = look(try);
-        v = place == PLACE_NONE      ? deliver_taken(sender)
-            : place == PLACE_UNKNOWN ? verdict(STATUS_UNCERTAIN, in_hand)
-                                     : why;
+        v = end_behind(try, why);
+        end(try);
     }
-    end(try);
     return deliver_interrupted(why, v);
 }
 
@@ -157,7 +158,7 @@ static enum wake rest(struct try *try, deadline until)
 }
 
 /* Somebody who knows nothing of parts has read one, or a piece of it. */
-static enum progress_of in_pieces(struct try *try, struct verdict *v)
+static enum outcome in_pieces(struct try *try, struct verdict *v)
 {
     end(try);
     *v = verdict(STATUS_UNCERTAIN, "a program that reads without locking has taken parts of the message");
@@ -165,7 +166,7 @@ static enum progress_of in_pieces(struct try *try, struct verdict *v)
 }
 
 /* No receiver gathers: whoever had read the first part has died, or given up. Or is there nothing lost? */
-static enum progress_of lost(struct try *try, struct verdict *v)
+static enum outcome lost(struct try *try, struct verdict *v)
 {
     struct sender *sender = try->sender;
     enum place place = is_last(try) ? look(try) : PLACE_BEHIND;
@@ -188,7 +189,7 @@ static enum progress_of lost(struct try *try, struct verdict *v)
 }
 
 /* Waits until the part has been read. PART_ENDED: *v says why the try has been ended. */
-static enum progress_of await(struct try *try, struct verdict *v)
+static enum outcome await(struct try *try, struct verdict *v)
 {
     struct sender *sender = try->sender;
     deadline until = sender->nonblock ? deadline_in(GRACE) : sender->until;
