@@ -3,9 +3,11 @@
 #include "wait.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -125,6 +127,43 @@ bool input_is_ready(struct input *input)
     return input->item > 0;
 }
 
+struct pouring {
+    int from;
+    int to;
+    bool regular;
+};
+
+/* So many bytes at once: few calls, and yet a signal is soon heard. */
+#define POUR ((size_t)8 << 20)
+
+static long pour_some(void *argument)
+{
+    struct pouring *pouring = argument;
+    return pouring->regular ? sendfile(pouring->to, pouring->from, NULL, POUR)
+                            : splice(pouring->from, NULL, pouring->to, NULL, POUR, 0);
+}
+
+/*
+ * Moves all that follows into the memfd, without a stay in our memory. What cannot be moved so, or not now,
+ * is left to be read: no matter why, for reading tells.
+ */
+static void pour(struct input *input, struct spool *spool)
+{
+    struct stat file;
+    struct pouring pouring = {.from = input->fd, .to = spool->fd};
+
+    pouring.regular = fstat(input->fd, &file) == 0 && S_ISREG(file.st_mode);
+    while (!input->ended && !deadline_passed(input->until)) {
+        long moved;
+        enum wake wake = wait_call(pour_some, &pouring, &moved, input->until, WAIT_MORTAL | WAIT_COUNTED);
+        if (wake != WAKE_DONE || (moved == -1 && errno != EINTR)) {
+            return;
+        }
+        spool->length += moved > 0 ? (size_t)moved : 0;
+        input->ended = moved == 0;
+    }
+}
+
 /*
  * One long message, from what is in the buffer on: to the end of its item, or of the input. It goes into a
  * memfd piece by piece: to give memory to a buffer of that size takes the kernel longer than all else that is
@@ -151,6 +190,10 @@ static struct verdict spill(struct input *input, struct outgoing *message)
         message->length += used;
         input->start += length;
         input->looked = input->start;
+        if (failed == 0 && input->cut == CUT_WHOLE) {
+            pour(input, &message->spool);
+            message->length = message->spool.length;
+        }
         if (last || input->ended) {
             break;
         }
