@@ -22,16 +22,16 @@
 static bool give_notice(struct answer *answer, enum notice_kind kind, int status)
 {
     struct process parent;
+
+    if (answer->fd == -1) {
+        return false;
+    }
     struct notice notice = {
         .kind = kind,
         .pid = (uint32_t)getpid(),
         .uid = (uint32_t)geteuid(),
         .status = (uint32_t)status,
     };
-
-    if (answer->fd == -1) {
-        return false;
-    }
     const char *name = answer->name;
     if (name == NULL && kind != NOTICE_IN_HAND) {
         name = process_look(getppid(), &parent) ? parent.name : NULL;

@@ -29,6 +29,7 @@ struct flight {
     size_t from;
     size_t to;
     size_t left; /* at the end, how many of them were not taken */
+    bool bulky;  /* more than a read or two takes */
 };
 
 struct verdict deliver_taken(const struct sender *sender)
@@ -92,14 +93,14 @@ static struct verdict conclude(struct sender *sender, struct flight *flight, str
  * Sleeps until it is worth to look again. To look is to copy what is there, so while a long batch is being
  * taken piece by piece not every piece is a reason; but the last one is, for after it nothing wakes us.
  */
-static enum wake doze(const struct sender *sender, deadline until, deadline *look)
+static enum wake doze(const struct sender *sender, bool bulky, deadline until, deadline *look)
 {
     enum wake wake = sender->rest == NULL ? wait_event(until) : sender->rest(sender->attending, until);
 
-    while (wake == WAKE_EVENT && peek_count(sender->fd) > PIPE_BUF && !deadline_passed(*look)) {
+    while (bulky && wake == WAKE_EVENT && peek_count(sender->fd) > PIPE_BUF && !deadline_passed(*look)) {
         wake = wait_event(deadline_sooner(until, *look));
     }
-    *look = deadline_in(LOOK);
+    *look = bulky ? deadline_in(LOOK) : 0;
     return wake;
 }
 
@@ -109,14 +110,15 @@ static struct verdict await(struct sender *sender, struct flight *flight)
     deadline until = sender->nonblock ? deadline_in(GRACE) : sender->until;
     deadline look = deadline_in(LOOK);
     deadline patience = DEADLINE_NEVER;
+    const bool told = sender->armed; /* of everything since the look after the write */
 
     if (!sender_arm(sender)) {
         return conclude(sender, flight, verdict_errno("cannot wait for a receiver", errno));
     }
-    if (peek_count(sender->fd) == 0) {
+    if (!told && peek_count(sender->fd) == 0) {
         return deliver_taken(sender);
     }
-    enum wake wake = doze(sender, deadline_sooner(until, deadline_in(WATCH_AFTER)), &look);
+    enum wake wake = doze(sender, flight->bulky, deadline_sooner(until, deadline_in(WATCH_AFTER)), &look);
     for (;;) {
         /* In this order: a receiver that is done takes the message before it is gone. */
         bool over = deliver_is_over(sender);
@@ -150,7 +152,7 @@ static struct verdict await(struct sender *sender, struct flight *flight)
         } else {
             patience = DEADLINE_NEVER;
         }
-        wake = doze(sender, deadline_sooner(until, patience), &look);
+        wake = doze(sender, flight->bulky, deadline_sooner(until, patience), &look);
     }
 }
 
@@ -158,7 +160,7 @@ static struct verdict await(struct sender *sender, struct flight *flight)
 static struct verdict await_one(struct sender *sender)
 {
     sender_give_hand(sender);
-    return await(sender, &(struct flight){.batch = NULL});
+    return await(sender, &(struct flight){.bulky = standing_length(&sender->standing) > PIPE_BUF});
 }
 
 struct verdict deliver(struct sender *sender, const struct outgoing *message)
@@ -226,6 +228,7 @@ static struct verdict deliver_some(struct sender *sender, const struct batch *ba
     sender->standing =
         (struct standing){.head = batch->bytes + last, .head_length = batch_start(batch, flight.to) - last};
 
+    flight.bulky = batch_start(batch, flight.to) - batch_start(batch, flight.from) > PIPE_BUF;
     deadline prompt = deadline_in(PROMPT);
     prepare_next(sender, batch, flight.to);
     struct verdict v = await(sender, &flight);

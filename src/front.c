@@ -303,7 +303,8 @@ static bool look_at_front(struct receiver *receiver, enum found *found, struct m
         return false;
     }
     /* A part that is to be read need not be looked at whole. */
-    if (message_is_part(peek->bytes, peek->length, peek_count(receiver->fd), message) &&
+    if (message_may_be_part(peek->bytes, peek->length) &&
+        message_is_part(peek->bytes, peek->length, peek_count(receiver->fd), message) &&
         (message->frame <= peek->length || !message_is_last(message))) {
         *found = FOUND_MESSAGE;
         return true;

@@ -60,14 +60,23 @@ static struct verdict add(struct input *input, ssize_t got)
     return verdict_done();
 }
 
+static bool is_regular(struct input *input)
+{
+    struct stat file;
+
+    if (input->kind == INPUT_UNKNOWN) {
+        input->kind = fstat(input->fd, &file) == 0 && S_ISREG(file.st_mode) ? INPUT_REGULAR : INPUT_OTHER;
+    }
+    return input->kind == INPUT_REGULAR;
+}
+
 /*
  * Reads on without waiting: does nothing where that might be needed. Not poll(2) and then a read(2): whoever
  * else has this input could take it in between.
  */
 static struct verdict fill_now(struct input *input)
 {
-    struct stat file;
-    bool regular = fstat(input->fd, &file) == 0 && S_ISREG(file.st_mode);
+    bool regular = is_regular(input);
 
     if (!make_room(input)) {
         return verdict_errno("cannot keep the input", errno);
@@ -149,10 +158,8 @@ static long pour_some(void *argument)
  */
 static void pour(struct input *input, struct spool *spool)
 {
-    struct stat file;
-    struct pouring pouring = {.from = input->fd, .to = spool->fd};
+    struct pouring pouring = {.from = input->fd, .to = spool->fd, .regular = is_regular(input)};
 
-    pouring.regular = fstat(input->fd, &file) == 0 && S_ISREG(file.st_mode);
     while (!input->ended && !deadline_passed(input->until)) {
         long moved;
         enum wake wake = wait_call(pour_some, &pouring, &moved, input->until, WAIT_MORTAL | WAIT_COUNTED);

@@ -32,6 +32,7 @@ struct input {
     int count;
     deadline until;
 
+    enum { INPUT_UNKNOWN, INPUT_REGULAR, INPUT_OTHER } kind; /* of file it is */
     bool ended;
     struct verdict trouble; /* what a prefetch met, kept for input_next() */
     char *buffer;

@@ -263,10 +263,14 @@ enum found message_find(const unsigned char *bytes, size_t length, bool all, str
     return newline != NULL || end < length ? FOUND_MESSAGE : FOUND_UNFINISHED;
 }
 
+bool message_may_be_part(const unsigned char *bytes, size_t length)
+{
+    return length >= MESSAGE_HEADER && has_mark(bytes, length) && bytes[4] == TYPE_PART;
+}
+
 bool message_is_part(const unsigned char *bytes, size_t length, size_t there, struct message *message)
 {
     *message = (struct message){0};
-    return has_mark(bytes, length) && length >= MESSAGE_HEADER && bytes[4] == TYPE_PART &&
-           get(bytes + 6, 2) + MESSAGE_PART <= length &&
+    return message_may_be_part(bytes, length) && get(bytes + 6, 2) + MESSAGE_PART <= length &&
            find_header(bytes, there, false, message) == FOUND_MESSAGE;
 }

@@ -114,6 +114,9 @@ struct return_address message_get_address(const unsigned char *at);
  */
 enum found message_find(const unsigned char *bytes, size_t length, bool all, struct message *message);
 
+/* Whether what begins so may be a part. */
+bool message_may_be_part(const unsigned char *bytes, size_t length);
+
 /*
  * Whether the first `length` bytes are those of a sound part, if `there` bytes are there: what has to be read
  * anyway need not be looked at first. message->content is of no use then.

@@ -97,12 +97,24 @@ static bool could_hide(const struct sender *sender, size_t count)
 }
 
 /*
+ * How many bytes are there, now that ours have been written. Our own write has raised SIGIO, as we may read,
+ * too: from here on one says that something else has happened. Who asks has other reasons to be woken.
+ */
+static size_t count_after(const struct sender *sender)
+{
+    if (sender->armed && sender->readable && sender->attend == NULL) {
+        wait_forget_events();
+    }
+    return peek_count(sender->fd);
+}
+
+/*
  * `length` bytes of ours, which start with the `told` bytes at `start`, went into the FIFO, which was empty:
  * all of them, or fewer. Takes out what must not stay.
  */
 static int settle(struct sender *sender, const unsigned char *start, size_t told, size_t length, bool whole)
 {
-    if (whole && (sender->unit > 0 || peek_count(sender->fd) == length)) {
+    if (whole && (count_after(sender) == length || sender->unit > 0)) {
         return PUT_DONE;
     }
     sender->doubtful |= !sender->readable && !sender->box.anonymous;
@@ -130,7 +142,7 @@ static int write_frame(struct sender *sender, size_t count)
     if (written != (ssize_t)length) {
         return written == -1 ? errno : EIO;
     }
-    if (sender->unit > 0 || peek_count(sender->fd) == count + length) {
+    if (count_after(sender) == count + length || sender->unit > 0) {
         return PUT_DONE;
     }
     sender->doubtful = !sender->readable && !sender->box.anonymous;

@@ -18,7 +18,7 @@ bool receiver_is_gone(struct receiver *receiver)
     if (!receiver->watched) {
         receiver->watched = watch_start(&receiver->box.id) == 0;
     }
-    return watch_gone(&receiver->box.id);
+    return watch_may_be_gone(&receiver->box.id) && watch_gone(&receiver->box.id);
 }
 
 static const char *signed_or(const struct receiver *receiver, const char *begin, const char *otherwise)

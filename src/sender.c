@@ -79,7 +79,7 @@ bool sender_is_gone(struct sender *sender)
     if (!sender->watched) {
         sender->watched = watch_start(&sender->box.id) == 0;
     }
-    return watch_gone(&sender->box.id);
+    return watch_may_be_gone(&sender->box.id) && watch_gone(&sender->box.id);
 }
 
 bool sender_arm(struct sender *sender)

@@ -22,6 +22,7 @@ static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM};
 
 static sigset_t entry_mask; /* the mask at start */
 static sigset_t awaited;    /* what wait_event() takes */
+static sigset_t own_mask;   /* the mask between two calls, since wait_begin() */
 static bool begun;
 static bool entered; /* entry_mask is known */
 static int signal_seen;
@@ -61,6 +62,7 @@ void wait_begin(void)
     sigaddset(&blocked, SIGXFSZ);
     sigaddset(&blocked, SIGDEADLINE);
     sigprocmask(SIG_BLOCK, &blocked, entered ? NULL : &entry_mask);
+    sigorset(&own_mask, &entry_mask, &blocked);
     for (size_t i = 0; i < ENDING; i++) {
         if (sigismember(&entry_mask, ending[i]) == 1) {
             sigdelset(&awaited, ending[i]);
@@ -77,6 +79,7 @@ void wait_mortal(void)
         if (sigismember(&awaited, ending[i]) == 1) {
             sigaddset(&set, ending[i]);
             sigdelset(&awaited, ending[i]);
+            sigdelset(&own_mask, ending[i]);
         }
     }
     sigprocmask(SIG_UNBLOCK, &set, NULL);
@@ -330,7 +333,6 @@ static enum wake left_by(int number)
 static enum wake make_call(long (*call)(void *), void *argument, long *result, deadline until, int flags)
 {
     sigset_t open_mask;
-    sigset_t closed_mask;
     int saved_errno;
 
     if (!begun && until == DEADLINE_NEVER) {
@@ -339,12 +341,12 @@ static enum wake make_call(long (*call)(void *), void *argument, long *result, d
     }
     wait_begin();
     install_handlers();
-    sigprocmask(SIG_BLOCK, NULL, &closed_mask);
-    open_mask = closed_mask;
+    open_mask = own_mask;
     sigdelset(&open_mask, SIGDEADLINE);
     open_for(&open_mask, flags);
-    int number = sigsetjmp(escape, 1);
+    int number = sigsetjmp(escape, 0);
     if (number != 0) {
+        sigprocmask(SIG_SETMASK, &own_mask, NULL);
         ends_wait = 0;
         (void)(until != DEADLINE_NEVER && set_alarm(DEADLINE_NEVER, 0));
         return left_by(number);
@@ -360,7 +362,7 @@ static enum wake make_call(long (*call)(void *), void *argument, long *result, d
     sigprocmask(SIG_SETMASK, &open_mask, NULL);
     *result = call(argument);
     saved_errno = errno;
-    sigprocmask(SIG_SETMASK, &closed_mask, NULL);
+    sigprocmask(SIG_SETMASK, &own_mask, NULL);
     may_jump = ends_wait = 0;
     if (until != DEADLINE_NEVER) {
         set_alarm(DEADLINE_NEVER, 0);

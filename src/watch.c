@@ -25,6 +25,8 @@ static int parent = -1;
 static unsigned alarms;
 /* How many alarms there had been at the last look. */
 static unsigned looked;
+/* There has been one since it is watched. */
+static bool seen;
 
 static int watch_inode(const struct identity *who)
 {
@@ -154,11 +156,22 @@ static bool is_moved(const struct identity *who)
     return now.st_dev != who->device || now.st_ino != who->inode;
 }
 
+static bool is_watched(const struct identity *who)
+{
+    return (parent != -1 || inode != -1) && who->device == mailbox.device && who->inode == mailbox.inode;
+}
+
+bool watch_may_be_gone(const struct identity *who)
+{
+    return !is_watched(who) || !seen || watch_told();
+}
+
 bool watch_gone(const struct identity *who)
 {
     /* In this order: what happens after the look is told of. */
-    if (who->device == mailbox.device && who->inode == mailbox.inode) {
+    if (is_watched(who)) {
         looked = wait_names();
+        seen = true;
     }
     read_events();
     if (watched != -1 && process_has_ended(watched, 0)) {

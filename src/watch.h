@@ -55,6 +55,10 @@ int watch_process(int pidfd);
  */
 bool watch_gone(const struct identity *who);
 
+/* False if it cannot have happened since the last watch_gone(), for the mailbox is watched, and no alarm
+ * came. */
+bool watch_may_be_gone(const struct identity *who);
+
 /* Whether there was an alarm since the last watch_gone(), also one that some wait has slept through. */
 bool watch_told(void);
 
