@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes a history of a mailbox under fire and has it judged.
 #
-# SENDERS x MESSAGES of 0 bytes to 300 KB, each with a random deadline; RECEIVERS, of whose runs a third are killed
+# SENDERS x MESSAGES of 0 bytes to 2 MB, each with a random deadline; RECEIVERS, of whose runs a third are killed
 # with SIGKILL at a random moment; beside them a raw `echo` loop. However fast the machine: the first FEW messages of
 # each sender meet no receiver, and it does not end before FEW runs of each receiver have been killed. Run it in an
 # empty directory, with the commands in PATH. Prints the judgement and exits with its status.
@@ -13,7 +13,7 @@ RANDOM=${SEED:-$$}
 fifo-make box
 
 # Contents: half of them short lines, the rest of any size and with any bytes.
-head -c 400000 /dev/urandom >noise
+head -c 2100000 /dev/urandom >noise
 for ((s = 0; s < SENDERS; s++)); do
     for ((m = 0; m < MESSAGES; m++)); do
         case $((RANDOM % 8)) in
@@ -21,6 +21,7 @@ for ((s = 0; s < SENDERS; s++)); do
         1) size=$((4060 + RANDOM % 60)) ;;
         2) size=$((RANDOM % 4000)) ;;
         3) size=0 ;;
+        4) size=$((520000 + RANDOM * 45)) ;; # goes in parts
         *) size=-1 ;;
         esac
         file=content/$s.$m
