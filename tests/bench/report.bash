@@ -72,7 +72,9 @@ targets() {
     target 'bulk to /dev/null: speed, by that of cat' '>=' 10 "$(ratio bulk-null cat ours)"
     target 'bulk to /dev/null: speed, by that of the splice loop' '>=' 0.9 "$(ratio bulk-null splice ours)"
     target 'lines of 100 bytes, -l to -f: rate, by that of mosquitto' '>=' 20 "$(ratio lines-100 mosquitto follow)"
-    target 'lines of 100 bytes, -l to -f: rate, by that of cat' '>=' 0.5 "$(ratio lines-100 cat follow)"
+    target 'lines of 100 bytes, -l to -f: rate, by that of cat' '>=' 0.8 "$(ratio lines-100 cat follow)"
+    target 'lines of 2000 bytes, -l to -f: rate, by that of cat' '>=' 0.8 "$(ratio lines-2000 cat follow)"
+    targets_sizes
     target 'one-shot pair: time, by that of echo and head' '<=' 0.75 "$(ratio oneshot ours echo)"
     target 'one-shot pair: time, by that of the two with LC_ALL=C' '<=' 0.75 "$(ratio oneshot ours echo-c)"
     target 'one-shot send: time, by that of the empty program' '<=' 1.3 "$(ratio send ours floor)"
@@ -81,6 +83,20 @@ targets() {
     targets_buffered
     target 'one-shot request and reply: time, by that of redis-cli' '<=' 0.6 "$(ratio request-once ours redis)"
     target 'requests and replies in a row: time, by that of redis-cli' '<=' 0.6 "$(ratio request ours redis)"
+}
+
+targets_sizes() {
+    local size
+    for size in 16 64 256; do
+        target "messages of $size KiB: rate, by that of cat" '>=' 0.9 "$(ratio "size-$((size << 10))" cat ours)"
+        target "messages of $size KiB: rate, by that of mosquitto" '>=' 3 "$(ratio "size-$((size << 10))" mosquitto ours)"
+    done
+    for size in 1 4 16 64; do
+        target "messages of $size MiB: rate, by that of cat" '>=' 0.7 "$(ratio "size-$((size << 20))" cat ours)"
+    done
+    target 'rendezvous: time, by that of a byte there and back' '<=' 1.3 "$(ratio rendezvous ours floor)"
+    target '1000 waiting senders: time for each, by that with 100' '<=' 1.5 "$(ratio senders 1000 100)"
+    target '1000 waiting receivers: time for each, by that with 100' '<=' 1.5 "$(ratio receivers 1000 100)"
 }
 
 targets_buffered() {
