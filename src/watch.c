@@ -153,7 +153,8 @@ static bool is_moved(const struct identity *who)
         /* EACCES and the like say nothing about the mailbox: somebody changed the way to it. */
         return errno == ENOENT || errno == ENOTDIR;
     }
-    return now.st_dev != who->device || now.st_ino != who->inode;
+    /* unlink(2) tells of the inode before the name is gone, but after this count has fallen. */
+    return now.st_dev != who->device || now.st_ino != who->inode || now.st_nlink == 0;
 }
 
 static bool is_watched(const struct identity *who)
