@@ -70,8 +70,8 @@ static enum step discard(struct receiver *receiver, const struct message *part, 
 }
 
 /*
- * Waits, without what a receiver holds, for `what`: that the try `id` ends, of which others have read the
- * beginning, so that its sender will begin anew; or for the lock `gather`, which a sender has for a moment.
+ * Waits, without what a receiver holds: for the end of the try `id`, of which others have read the beginning,
+ * so that its sender will begin anew; or for the lock `gather`, which a sender has for a moment.
  */
 static enum step wait_without(struct receiver *receiver, uint64_t id, bool for_end, struct verdict *v)
 {
@@ -263,13 +263,13 @@ static enum step find_unfinished(struct receiver *receiver, struct message *mess
 {
     size_t seen = receiver->peek.length;
 
-    if (receiver->peek.narrow && (message->form != FORM_LINE || link_has_sender(receiver->fd))) {
+    if (receiver->peek.narrow &&
+        (message_plain(receiver->peek.bytes, 1) == 0 || link_has_sender(receiver->fd))) {
         message->frame = 0;
         *v = verdict(STATUS_ERROR, "the message is longer than this user's pipes may be "
                                    "(fs.pipe-user-pages-soft); it stays in the mailbox");
         return STEP_END;
     }
-
     if (front_is_all(receiver, seen)) {
         return message->length <= receiver->max_size ? STEP_MESSAGE : too_long(message, v);
     }

@@ -173,3 +173,29 @@ carries() {
     done
     assert_equal "$(stat -c %s receiver.out)" $((5000000 + 1 + 3 * 6))
 }
+
+@test "for a user who has so many large pipes that new ones are tiny; only what is longer, and in one piece, stays" {
+    as_another_user
+    local size
+    start pipes "${NOBODY[@]}" perl -MFcntl -e '
+        for (1 .. 70) { pipe(my $r, my $w) or die; push @all, $r, $w; fcntl($w, 1031, 1 << 20) or last }
+        print "ready\n"; $| = 1; close STDOUT; sleep 60'
+    wait_until test -s pipes.out
+    fifo-make -m 666 box
+    chown 65534 box
+    carries NOBODY NOBODY
+    exec 7<>box # by another user, who makes it as large as it is to be
+    for size in 4080 600000 2000000; do
+        head -c "$size" /dev/urandom >sent
+        STDIN=sent start sender fifo-send -t 30 box
+        within "${NOBODY[@]}" fifo-recv -t 30 box >got
+        cmp sent got
+        ended_with 0 sender
+    done
+    head -c 100000 /dev/urandom >sent
+    STDIN=sent start sender fifo-send -t 30 box
+    refused 2 'pipes may be.*stays in the mailbox' "${NOBODY[@]}" fifo-recv -t 30 box
+    within fifo-recv box | cmp - sent
+    ended_with 0 sender
+    exec 7>&-
+}
