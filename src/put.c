@@ -81,6 +81,9 @@ static struct verdict wait_for_room(struct sender *sender, int error)
     sender_arm(sender);
     wait_forget_events();
     size_t count = peek_count(sender->fd);
+    if (is_blind(sender, count) && withdraw_has_no_reader(sender)) {
+        return sender_reopen(sender);
+    }
     if (!is_blind(sender, count) && has_room(sender) && framing_tail(sender, count) != TAIL_LIE) {
         return verdict_done();
     }
@@ -193,6 +196,7 @@ static int try_put(struct sender *sender, struct wanted *wanted, struct verdict 
 
 static struct verdict put(struct sender *sender, struct wanted *wanted)
 {
+    const unsigned reopened = sender->reopened;
     struct verdict v = verdict_done();
 
     for (;;) {
@@ -210,7 +214,7 @@ static struct verdict put(struct sender *sender, struct wanted *wanted)
         }
         if (error != PUT_AGAIN) {
             v = wait_for_room(sender, error);
-            if (v.status != STATUS_DONE) {
+            if (v.status != STATUS_DONE || (wanted->part != NULL && sender->reopened != reopened)) {
                 return v;
             }
         }

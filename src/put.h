@@ -22,7 +22,10 @@
 /* Writes the message as one frame, sender->standing. *unfit: nothing is written, it has to go in parts. */
 struct verdict put_message(struct sender *sender, const struct outgoing *message, bool *unfit);
 
-/* The same for what may go now of the message from part->offset on; *length is how much of it. */
+/*
+ * The same for what may go now of the message from part->offset on; *length is how much of it. If the last
+ * reader has left, so that sender->reopened has changed, nothing is written: the lock of the try is lost.
+ */
 struct verdict put_part(struct sender *sender, const struct outgoing *message,
                         const struct message_part *part, size_t *length);
 

@@ -192,6 +192,7 @@ struct verdict sender_reopen(struct sender *sender)
 
     if (v.status == STATUS_DONE) {
         close(old);
+        sender->reopened++;
         sender->armed = sender->rendezvous = sender->hand = false;
         v = sender_meet(sender);
     }

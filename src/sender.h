@@ -43,8 +43,9 @@ struct sender {
 
     struct mailbox box;
     int fd;
-    bool readable;   /* we may read: look at what is in the FIFO, and take ours back */
-    bool rendezvous; /* locks that we hold, see link.h */
+    unsigned reopened; /* how often it has been another descriptor, without the locks of the one before */
+    bool readable;     /* we may read: look at what is in the FIFO, and take ours back */
+    bool rendezvous;   /* locks that we hold, see link.h */
     bool hand;
     bool armed;
     bool watched;

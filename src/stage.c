@@ -113,6 +113,7 @@ size_t stage_launch(struct stage *stage, int fd)
 
     /* Somebody may have made it smaller meanwhile. */
     if (size < 0 || (size_t)size / 2 < length) {
+        stage_drop(stage);
         stage->most = stage->wanted = 0;
         errno = EAGAIN;
         return 0;
@@ -120,6 +121,8 @@ size_t stage_launch(struct stage *stage, int fd)
     ssize_t moved = splice(stage->pipe[0], NULL, fd, NULL, length, SPLICE_F_NONBLOCK);
     if (moved == (ssize_t)length) {
         stage->length = 0; /* the private pipe is empty, and can be used again */
+    } else if (moved > 0) {
+        stage_drop(stage); /* what is left in it is no frame */
     }
     return moved > 0 ? (size_t)moved : 0;
 }

@@ -238,7 +238,7 @@ struct verdict transfer(struct sender *sender, const struct outgoing *message)
     struct verdict v = begin(&try);
 
     while (v.status == STATUS_DONE) {
-        const int fd = sender->fd;
+        const unsigned reopened = sender->reopened;
         try.there = try.touched = false;
         v = sender_arm(sender) ? put_part(sender, message, &try.part, &try.length)
                                : verdict_errno("cannot wait for a receiver", errno);
@@ -246,13 +246,14 @@ struct verdict transfer(struct sender *sender, const struct outgoing *message)
             end(&try);
             return v;
         }
-        try.there = true;
-        sender_give_hand(sender);
-        if (sender->fd != fd) {
-            /* The last reader had left, and the lock of this try with our descriptor. */
+        if (sender->reopened != reopened) {
+            /* The last reader had left, and the lock of this try went with our descriptor. */
+            count(&try, sender->counted, false);
             v = begin(&try);
             continue;
         }
+        try.there = true;
+        sender_give_hand(sender);
         if (!is_last(&try)) {
             struct message_part next = try.part;
             next.offset += try.length;

@@ -7,6 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How long we wait for room for what others have written, and we have taken out; and past our deadline. */
+#define PATIENCE MILLISECONDS(5000)
+#define GRACE    MILLISECONDS(100)
+
 /* What the step of a walk that `found` something, with all the bytes there are, leaves for bytes behind them.
  */
 static enum tail tail_of(const unsigned char *bytes, size_t length, enum found found,
@@ -226,7 +230,18 @@ enum withdrawal withdraw(struct sender *sender)
     return result;
 }
 
-void withdraw_put_back(const struct sender *sender, const unsigned char *bytes, size_t length)
+/* Waits until there is some room. */
+static bool gets_room(const struct sender *sender)
+{
+    struct pollfd end = {.fd = sender->fd, .events = POLLOUT};
+    struct timespec left;
+    deadline last = sender->until > DEADLINE_NEVER - GRACE ? DEADLINE_NEVER : sender->until + GRACE;
+
+    deadline_left(deadline_sooner(deadline_in(PATIENCE), last), &left);
+    return ppoll(&end, 1, &left, NULL) == 1;
+}
+
+void withdraw_put_back(struct sender *sender, const unsigned char *bytes, size_t length)
 {
     for (size_t done = 0; done < length;) {
         size_t rest = length - done;
@@ -236,8 +251,10 @@ void withdraw_put_back(const struct sender *sender, const unsigned char *bytes, 
         if (write(sender->fd, bytes + done, part) == (ssize_t)part) {
             done += part;
         } else {
-            struct pollfd end = {.fd = sender->fd, .events = POLLOUT};
-            if (errno != EAGAIN || poll(&end, 1, 100) != 1) {
+            /* Whoever makes room needs the hand lock for it. */
+            bool full = errno == EAGAIN;
+            sender_give_hand(sender);
+            if (!full || !gets_room(sender)) {
                 return; /* a raw writer has filled it again, and nobody reads */
             }
         }

@@ -2,7 +2,7 @@
  * withdraw: finds our message among what else is in the FIFO, and takes it back, and only it.
  *
  * Two messages with the same bytes are the same message here: when one of two equal lines is left, it does
- * not matter to anybody whose it was. Only withdraw_put_back() waits, for a moment. The descriptors belong to
+ * not matter to anybody whose it was. Only withdraw_put_back() waits. The descriptors belong to
  * the sender.
  */
 #ifndef FIFO_WITHDRAW_H
@@ -55,9 +55,10 @@ bool withdraw_if_glued(struct sender *sender);
 
 /*
  * Puts back bytes of others that had to be taken out, whatever their number: line by line, as far as they are
- * lines, so that those stay whole. Waits up to 100 ms for room, where a raw writer has filled the FIFO.
+ * lines, so that those stay whole. Where a raw writer has filled the FIFO meanwhile it gives the hand lock
+ * back and waits for room, up to 5 seconds each time.
  */
-void withdraw_put_back(const struct sender *sender, const unsigned char *bytes, size_t length);
+void withdraw_put_back(struct sender *sender, const unsigned char *bytes, size_t length);
 
 /* Whether bytes of others are whole messages, `unit` bytes each if that is not 0. */
 bool withdraw_is_whole(size_t unit, const unsigned char *bytes, size_t length);

@@ -274,3 +274,45 @@ locked() {
     ended_with 4 sender
     exec 7>&-
 }
+
+@test "who may only write does not say 0 when readers have come and gone before it could write" {
+    local openers
+    as_another_user
+    for openers in 1 2 3; do
+        rm -f box trace
+        fifo-make -m 622 box
+        install -m 666 /dev/null trace
+        printf 'two\nlines' >sent
+        STDIN=sent start sender "${NOBODY[@]}" strace -o trace -e trace=write -e inject=write:delay_enter=200000 \
+            fifo-send -t 20 box
+        for ((n = 0; n < openers; n++)); do
+            within bash -c ': <box'
+            wait_until bash -c '[ "$(grep -c EPIPE trace)" -gt "$0" ]' "$n"
+        done
+        within fifo-recv -t 20 box >got
+        cmp sent got
+        ended_with 0 sender
+    done
+}
+
+@test "a mailbox that is made smaller between two parts carries the rest in smaller ones" {
+    fifo-make box
+    exec 7<>box
+    head -c 1500000 /dev/urandom >sent
+    STDIN=sent start sender fifo-send -t 30 box 7>&-
+    wait_until bash -c '[ "$(fifo-recv -n --peek --max-size=1 box 2>&1 | grep -c longer)" = 1 ]'
+    waits sender
+    kill -STOP "$(cat sender.pid)"
+    start receiver fifo-recv -t 30 box 7>&-
+    # It has read the first part.
+    wait_until perl -e 'my $n = pack("i", 0); ioctl(STDIN, 0x541B, $n); exit(unpack("i", $n) != 0)' <&7
+    perl -MFcntl -e 'fcntl(STDIN, 1031, 65536) or die $!' <&7
+    kill -CONT "$(cat sender.pid)"
+    ended_with 0 sender receiver
+    cmp sent receiver.out
+    exec 7>&-
+}
+
+@test "a part that was cut short, for a raw writer was quicker, is taken out, and everything is whole" {
+    run -0 within python3 -B "$ROOT/tests/fifo/short.py" 1500000
+}

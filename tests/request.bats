@@ -864,3 +864,20 @@ request() {
     assert_output yes
     ended_with 0 server
 }
+
+@test "a reply behind what nobody reads any more, for who asked has died, is given up at once" {
+    fifo-make box
+    # shellcheck disable=SC2016
+    start server fifo-recv box sh -c 'until [ -e stopped ]; do sleep 0.01; done
+        echo raw >"$FIFO_REPLY"; fifo-send "$FIFO_REPLY" x & echo $! >reply.pid; wait $!; echo $? >reply.status'
+    start asker fifo-send -r box x
+    wait_until pgrep -g "$(ps -o pgid= -p "$(cat server.pid)" | tr -d ' ')" sleep
+    kill -STOP "$(cat asker.pid)"
+    : >stopped
+    wait_until test -s reply.pid
+    waits reply
+    sleep 0.2
+    kill -KILL "$(cat asker.pid)"
+    assert_equal "$(status_of reply)" 3
+    status_of server
+}
