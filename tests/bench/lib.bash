@@ -57,12 +57,13 @@ available() {
     [[ " ${WITHOUT:-} " != *" $1 "* ]] && type -P "$1" >/dev/null
 }
 
-# Entries take turns, so that what else the machine does hits all of them alike.
+# Entries take turns, each time with another one first, so that what else the machine does hits all of them alike.
 compete() {
-    local run key
+    local run turn key
     printf '%s: ' "$TITLE" >&2
-    for ((run = 1; run <= RUNS; run++)); do
-        for key in "${ENTRIES[@]}"; do
+    for ((run = 0; run < RUNS; run++)); do
+        for ((turn = 0; turn < ${#ENTRIES[@]}; turn++)); do
+            key=${ENTRIES[(run + turn) % ${#ENTRIES[@]}]}
             [ -n "${NOTE[$key]}" ] || run_once "$key"
         done
         printf . >&2
@@ -73,10 +74,18 @@ compete() {
     done
 }
 
+# warm_up: gets and frees memory. A guest gives what it does not use back to its host, and has to wait for it when it is used
+# again: up to milliseconds a megabyte, which else is paid by whoever comes after a rest.
+warm_up() {
+    head -c "$(scaled $((256 << 20)))" /dev/zero >warm
+    rm -f warm
+}
+
 run_once() {
     local took
-    # shellcheck disable=SC2086 # function and arguments
     rm -f out
+    warm_up
+    # shellcheck disable=SC2086 # function and arguments
     if took=$(${WORK_OF[$1]} 2>"$SPACE/error") && [[ $took =~ ^[0-9]+$ ]]; then
         VALUES[$1]+=" $took"
     else

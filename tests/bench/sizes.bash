@@ -69,7 +69,7 @@ size_contest() {
 }
 
 sizes() {
-    local RUNS=$((RUNS < 3 ? RUNS : 3)) size
+    local size
     mkfifo box
     for size in 64 1024 4096 $((16 << 10)) $((64 << 10)) $((256 << 10)) $((1 << 20)) $((4 << 20)) $((16 << 20)) $((64 << 20)); do
         size_contest "$size"
