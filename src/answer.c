@@ -83,7 +83,7 @@ struct verdict answer_begin(struct answer *answer, const char *mailbox, const st
 
 static bool send_reply(const struct answer *answer, const char *content, size_t length, deadline until)
 {
-    const struct outgoing reply = {.content = content, .length = length, .spool = spool_none()};
+    const struct outgoing reply = {.content = content, .length = length};
     const int64_t patience = PATIENCE + (int64_t)length * PER_BYTE;
     /* It is the mailbox that a process has its one watch for. Who asked has the FIFO open until it goes. */
     struct sender sender = {.until = deadline_sooner(until, deadline_in(patience)), .watched = true};

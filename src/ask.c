@@ -84,8 +84,6 @@ struct verdict ask_queue(struct asking *asking, struct queue *queue, struct inpu
         if (v.status == STATUS_DONE) {
             message.back = &request->box.address;
             v = deposit_one(queue, &message, &one);
-        } else {
-            outgoing_drop(&message);
         }
         if (v.status == STATUS_DONE) {
             const struct place place = queue->last;

@@ -86,8 +86,7 @@ struct outgoing batch_message(const struct batch *batch, size_t index)
 {
     const unsigned char *frame = batch->bytes + batch_start(batch, index);
     size_t length = batch->ends[index] - batch_start(batch, index);
-    struct outgoing outgoing = {
-        .content = frame, .length = length, .spool = spool_none(), .bare = batch->unit > 0};
+    struct outgoing outgoing = {.content = frame, .length = length, .bare = batch->unit > 0};
     struct message message;
 
     if (!outgoing.bare && message_find(frame, length, true, &message) == FOUND_MESSAGE) {

@@ -101,7 +101,6 @@ struct verdict deposit_one(struct queue *queue, struct outgoing *message, size_t
     } else {
         v = queue_store(queue, &item, 1, stored);
     }
-    outgoing_drop(message);
     free(together);
     return v;
 }

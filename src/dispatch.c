@@ -25,12 +25,20 @@ static struct verdict fill(struct dispatch *dispatch, struct batch *batch)
     return v;
 }
 
-/* While a receiver is at work on one batch, fills the other, if no waiting is needed for that. */
+/*
+ * While a receiver is at work on one batch, fills the other, if no waiting is needed for that; or reads on,
+ * while it is at work on a long message.
+ */
 static const struct batch *fill_other(void *context)
 {
     struct dispatch *dispatch = context;
     struct batch *other = &dispatch->batches[!dispatch->current];
 
+    if (dispatch->pending && dispatch->batches[dispatch->current].count == 0) {
+        while (input_read_ahead(dispatch->input) && peek_count(dispatch->sender->fd) > 0) {
+        }
+        return NULL;
+    }
     if (!dispatch->filled && !dispatch->pending && input_prefetch(dispatch->input)) {
         dispatch->verdict = fill(dispatch, other);
         dispatch->filled = true;
@@ -62,7 +70,6 @@ static struct verdict send_some(struct dispatch *dispatch, struct sender *sender
         dispatch->asking == NULL ? deliver(sender, message) : ask(dispatch->asking, sender, message);
     *taken = v.status == STATUS_DONE ? 1 : 0;
     progress_add(sender->progress, *taken > 0 ? message->length - sender->counted : 0, *taken);
-    outgoing_drop(message);
     dispatch->pending = false;
     return v;
 }
@@ -70,6 +77,7 @@ static struct verdict send_some(struct dispatch *dispatch, struct sender *sender
 struct verdict dispatch(struct dispatch *dispatch, struct sender *sender, const char *path,
                         unsigned long *taken)
 {
+    dispatch->sender = sender;
     sender->meanwhile = fill_other;
     sender->context = dispatch;
     for (*taken = 0;;) {

@@ -24,6 +24,8 @@ struct dispatch {
     bool batched;          /* the input is cut into messages, of which those that are there go at once */
     struct asking *asking; /* -r, --receipt: they go one at a time, each with this; or NULL */
 
+    struct sender *sender;
+
     /* What has been read and not been sent yet: a batch, and behind it perhaps one message that does not fit.
      */
     struct batch batches[2]; /* one that is being sent, and one that is being filled */

@@ -42,9 +42,9 @@ static bool long_one(struct sender *sender, const struct outgoing *message)
 
 bool framing_make(struct sender *sender, const struct outgoing *message, size_t count, enum tail tail)
 {
-    const bool line =
-        message->bare || (message->back == NULL && tail == TAIL_CLEAN && count <= FRAMING_BACKLOG &&
-                          message_is_line(message->content, message->length));
+    const bool line = message->bare ||
+                      (message->back == NULL && tail == TAIL_CLEAN && count <= FRAMING_BACKLOG &&
+                       message->length <= BATCH_BYTES && message_is_line(message->content, message->length));
     /* Who may not look cannot take a record back, unless it goes with the FIFO. */
     const bool record = count == 0 && (sender->readable || sender->box.anonymous);
 
@@ -84,8 +84,7 @@ static size_t share(struct sender *sender, size_t rest, size_t head, size_t coun
         return piece;
     }
     const size_t last = (rest - 1) % (PIPE_BUF / 2) + 1;
-    const size_t whole_pages = most - (size_t)2 * PIPE_BUF;
-    return rest - last < whole_pages ? rest - last : whole_pages;
+    return rest - last < most - head ? rest - last : most - head;
 }
 
 size_t framing_make_part(struct sender *sender, const struct outgoing *message,
@@ -101,7 +100,7 @@ size_t framing_make_part(struct sender *sender, const struct outgoing *message,
 
     message_put_part(frame->bytes, part, length, getpid(), message->back);
     if (head + length > PIPE_BUF && !stage_has_part(&sender->stage, part) &&
-        !stage_fill_part(&sender->stage, part, frame->bytes, head, message, length)) {
+        !stage_fill_part(&sender->stage, part, frame->bytes, head, content + offset, length)) {
         length = PIPE_BUF - head;
         message_put_part(frame->bytes, part, length, getpid(), message->back);
     }
@@ -125,6 +124,7 @@ void framing_prepare_part(struct sender *sender, const struct outgoing *message,
 
     if (head_length + length > PIPE_BUF) {
         message_put_part(head, part, length, getpid(), message->back);
-        stage_fill_part(&sender->stage, part, head, head_length, message, length);
+        stage_fill_part(&sender->stage, part, head, head_length,
+                        (const char *)message->content + (size_t)part->offset, length);
     }
 }

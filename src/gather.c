@@ -4,12 +4,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* So much memory is kept from one message for the next. */
-#define KEPT ((size_t)8 << 20)
+/* So much memory does no harm in a process that waits. */
+#define LITTLE ((size_t)8 << 20)
 
 bool gather_is_next(const struct gather *gather, const struct message *part)
 {
@@ -17,56 +16,56 @@ bool gather_is_next(const struct gather *gather, const struct message *part)
            part->part.offset == gather->length;
 }
 
-void gather_free(struct gather *gather)
+bool gather_is_spare(const struct gather *gather)
 {
-    if (gather->bytes != NULL) {
-        munmap(gather->bytes, gather->room);
-    }
-    gather->bytes = NULL;
-    gather->room = 0;
+    return !gather->active && gather->ready > LITTLE;
 }
 
-/* Has room for `length` bytes; what is there is lost. mmap(2), for it gives pages only when they are used. */
+void gather_free(struct gather *gather)
+{
+    buffer_drop(&gather->content);
+    gather->ready = 0;
+}
+
+/* Has room for `length` bytes; what is there is lost. */
 static bool make_room(struct gather *gather, size_t length)
 {
-    if (length <= gather->room) {
-        return true;
+    if (length > gather->content.size) {
+        gather_free(gather);
     }
-    gather_free(gather);
-    void *bytes =
-        mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (bytes == MAP_FAILED) {
-        errno = ENOMEM;
+    return buffer_grow(&gather->content, length);
+}
+
+/* Has memory for the first `end` bytes. */
+static bool populate(struct gather *gather, size_t end)
+{
+    if (end > gather->ready && !buffer_populate(&gather->content, gather->ready, end)) {
         return false;
     }
-    madvise(bytes, length, MADV_HUGEPAGE);
-    gather->bytes = bytes;
-    gather->room = length;
+    gather->ready = end > gather->ready ? end : gather->ready;
     return true;
 }
 
 /*
- * Reads a frame of `length` bytes in one step, of which the last ones, the content, go to `at`. A readv(2) of
+ * Reads a frame in one step, of which the last `length` bytes, the content, go to `offset`. A readv(2) of
  * what is there, into memory that is there too, faults nowhere, and goes through under the pipe's mutex: a
  * kill takes effect before or after it.
  */
-static bool read_frame(int fd, size_t head_length, unsigned char *at, size_t length)
+static bool read_frame(struct gather *gather, int fd, const struct message *part, size_t offset)
 {
     static unsigned char head[UINT16_MAX + MESSAGE_PART]; /* as long as a header may say */
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    unsigned char *start = at - (uintptr_t)at % page;
-    const struct iovec parts[] = {{head, head_length}, {at, length}};
+    const struct iovec places[] = {{head, part->frame - part->length},
+                                   {gather->content.bytes + offset, part->length}};
     ssize_t got;
 
-    memset(head, 0, head_length);
-    if (madvise(start, (size_t)(at + length - start), MADV_POPULATE_WRITE) == -1 && errno != EINVAL) {
-        errno = ENOMEM;
+    memset(head, 0, part->frame - part->length);
+    if (!populate(gather, offset + part->length)) {
         return false;
     }
     do {
-        got = readv(fd, parts, 2);
+        got = readv(fd, places, 2);
     } while (got == -1 && errno == EINTR);
-    if (got == (ssize_t)(head_length + length)) {
+    if (got == (ssize_t)part->frame) {
         return true;
     }
     errno = got == -1 ? errno : EIO;
@@ -89,21 +88,30 @@ bool gather_begin(struct gather *gather, const struct message *part)
 
 bool gather_read(struct gather *gather, int fd, const struct message *part)
 {
-    if (!read_frame(fd, part->frame - part->length, gather->bytes + gather->length, part->length)) {
+    if (!read_frame(gather, fd, part, gather->length)) {
         return false;
     }
     gather->length += part->length;
+    gather->piece = part->length;
     return true;
+}
+
+void gather_prepare(struct gather *gather)
+{
+    const size_t rest = gather->total - gather->length;
+
+    /* What cannot be had now is asked for again when the part is there. */
+    (void)populate(gather, gather->length + (gather->piece < rest ? gather->piece : rest));
 }
 
 void gather_finish(struct gather *gather, struct message *message)
 {
     const struct message last = *message;
 
-    memcpy(gather->bytes + gather->length, last.content, last.length);
+    memcpy(gather->content.bytes + gather->length, last.content, last.length);
     *message = (struct message){
         .form = FORM_PART,
-        .content = gather->bytes,
+        .content = gather->content.bytes,
         .length = gather->total,
         .frame = last.frame,
         .sender = gather->sender,
@@ -114,8 +122,7 @@ void gather_finish(struct gather *gather, struct message *message)
 
 bool gather_discard(struct gather *gather, int fd, const struct message *part)
 {
-    return make_room(gather, part->length + 1) &&
-           read_frame(fd, part->frame - part->length, gather->bytes, part->length);
+    return make_room(gather, part->length + 1) && read_frame(gather, fd, part, 0);
 }
 
 void gather_end(struct gather *gather, int fd)
@@ -123,8 +130,5 @@ void gather_end(struct gather *gather, int fd)
     if (gather->active) {
         gather->active = false;
         link_give(fd, LINK_GATHER);
-    }
-    if (gather->room > KEPT) {
-        gather_free(gather);
     }
 }

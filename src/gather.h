@@ -12,6 +12,7 @@
 #ifndef FIFO_GATHER_H
 #define FIFO_GATHER_H
 
+#include "buffer.h"
 #include "message.h"
 
 #include <stdbool.h>
@@ -26,8 +27,9 @@ struct gather {
     size_t length; /* bytes that have been gathered */
     pid_t sender;
     struct return_address back;
-    unsigned char *bytes;
-    size_t room;
+    struct buffer content;
+    size_t ready; /* so many bytes of it are memory already */
+    size_t piece; /* the length of the part that came last */
 };
 
 /* Whether the part is the one that has to come next. */
@@ -43,6 +45,9 @@ bool gather_begin(struct gather *gather, const struct message *part);
  */
 bool gather_read(struct gather *gather, int fd, const struct message *part);
 
+/* Gets memory for another part like the last one, while there is nothing else to do. */
+void gather_prepare(struct gather *gather);
+
 /* Adds the content of *message, the last part, which stays where it is, and makes it the whole. */
 void gather_finish(struct gather *gather, struct message *message);
 
@@ -55,7 +60,10 @@ bool gather_discard(struct gather *gather, int fd, const struct message *part);
 /* Nothing is gathered any more, and the lock goes back. */
 void gather_end(struct gather *gather, int fd);
 
-/* Frees the memory. */
+/* Whether there is memory that a process which has long to wait should give back: by gather_free(). */
+bool gather_is_spare(const struct gather *gather);
+
+/* Frees the memory. Nothing may be gathered. */
 void gather_free(struct gather *gather);
 
 #endif

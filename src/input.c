@@ -7,14 +7,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define CHUNK ((size_t)256 * 1024)
-/* A message of more bytes is not kept in memory: it does not go in one frame either. */
-#define LONG BATCH_BYTES
+/* Of input that is all one message, as much is read at once: few calls, and yet a signal is soon heard. */
+#define LARGE ((size_t)8 << 20)
 
 struct reading {
     int fd;
@@ -28,26 +27,32 @@ static long read_some(void *argument)
     return read(reading->fd, reading->buffer, reading->length);
 }
 
+/* The bytes that have not been handed out. */
+static char *rest(const struct input *input)
+{
+    return (char *)input->buffer.bytes + input->start;
+}
+
 /* Makes room behind what is in the buffer. One byte of it always stays, for a newline behind the last item.
  */
 static bool make_room(struct input *input)
 {
     if (input->start > 0) {
-        memmove(input->buffer, input->buffer + input->start, input->end - input->start);
+        memmove(input->buffer.bytes, rest(input), input->end - input->start);
         input->end -= input->start;
         input->looked -= input->start;
         input->start = 0;
     }
-    if (input->room - input->end <= CHUNK) {
-        size_t room = 2 * input->room + 2 * CHUNK;
-        char *buffer = realloc(input->buffer, room);
-        if (buffer == NULL) {
-            return false;
-        }
-        input->buffer = buffer;
-        input->room = room;
-    }
-    return true;
+    return input->buffer.size - input->end > CHUNK + input->ahead ||
+           buffer_grow(&input->buffer, 2 * input->buffer.size + 2 * CHUNK + input->ahead + 1);
+}
+
+/* How much to read at once. */
+static size_t portion(const struct input *input)
+{
+    const size_t room = input->buffer.size - input->end - 1;
+
+    return input->cut != CUT_WHOLE ? CHUNK : room < LARGE ? room : LARGE;
 }
 
 static struct verdict add(struct input *input, ssize_t got)
@@ -71,20 +76,21 @@ static bool is_regular(struct input *input)
 }
 
 /*
- * Reads on without waiting: does nothing where that might be needed. Not poll(2) and then a read(2): whoever
- * else has this input could take it in between.
+ * Reads into the room that there is, without waiting: does nothing where that might be needed. Not poll(2)
+ * and then a read(2): whoever else has this input could take it in between.
  */
-static struct verdict fill_now(struct input *input)
+static struct verdict read_now(struct input *input)
 {
     bool regular = is_regular(input);
-
-    if (!make_room(input)) {
-        return verdict_errno("cannot keep the input", errno);
-    }
-    struct iovec part = {input->buffer + input->end, CHUNK};
+    struct iovec part = {input->buffer.bytes + input->end, portion(input)};
     ssize_t got = regular ? readv(input->fd, &part, 1) : preadv2(input->fd, &part, 1, -1, RWF_NOWAIT);
     bool later = got == -1 && (errno == EAGAIN || errno == EINTR || errno == EOPNOTSUPP || errno == EINVAL);
     return later ? verdict_done() : add(input, got);
+}
+
+static struct verdict fill_now(struct input *input)
+{
+    return make_room(input) ? read_now(input) : verdict_errno("cannot keep the input", errno);
 }
 
 /* Reads on into the buffer. */
@@ -102,7 +108,7 @@ static struct verdict fill(struct input *input)
         struct verdict v = fill_now(input);
         return input->ended ? v : verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
     }
-    struct reading reading = {input->fd, input->buffer + input->end, CHUNK};
+    struct reading reading = {input->fd, input->buffer.bytes + input->end, portion(input)};
     for (;;) {
         long got;
         enum wake wake = wait_call(read_some, &reading, &got, input->until, WAIT_MORTAL);
@@ -128,115 +134,23 @@ bool input_is_ready(struct input *input)
     if (input->cut == CUT_SIZE) {
         input->item = input->end - input->start >= input->size ? input->size : 0;
     } else if (input->looked < input->end) {
-        char *from = input->buffer + input->looked;
+        char *from = (char *)input->buffer.bytes + input->looked;
         char *end = memchr(from, input->cut == CUT_NULL ? '\0' : '\n', input->end - input->looked);
-        input->looked = end == NULL ? input->end : (size_t)(end + 1 - input->buffer);
+        input->looked = end == NULL ? input->end : (size_t)(end + 1 - (char *)input->buffer.bytes);
         input->item = end == NULL ? 0 : input->looked - input->start;
     }
     return input->item > 0;
 }
 
-struct pouring {
-    int from;
-    int to;
-    bool regular;
-};
-
-/* So many bytes at once: few calls, and yet a signal is soon heard. */
-#define POUR ((size_t)8 << 20)
-
-static long pour_some(void *argument)
-{
-    struct pouring *pouring = argument;
-    return pouring->regular ? sendfile(pouring->to, pouring->from, NULL, POUR)
-                            : splice(pouring->from, NULL, pouring->to, NULL, POUR, 0);
-}
-
-/*
- * Moves all that follows into the memfd, without a stay in our memory. What cannot be moved so, or not now,
- * is left to be read: no matter why, for reading tells.
- */
-static void pour(struct input *input, struct spool *spool)
-{
-    struct pouring pouring = {.from = input->fd, .to = spool->fd, .regular = is_regular(input)};
-
-    while (!input->ended && !deadline_passed(input->until)) {
-        long moved;
-        enum wake wake = wait_call(pour_some, &pouring, &moved, input->until, WAIT_MORTAL | WAIT_COUNTED);
-        if (wake != WAKE_DONE || (moved == -1 && errno != EINTR)) {
-            return;
-        }
-        spool->length += moved > 0 ? (size_t)moved : 0;
-        input->ended = moved == 0;
-    }
-}
-
-/*
- * One long message, from what is in the buffer on: to the end of its item, or of the input. It goes into a
- * memfd piece by piece: to give memory to a buffer of that size takes the kernel longer than all else that is
- * done with the message.
- */
-static struct verdict spill(struct input *input, struct outgoing *message)
-{
-    struct verdict v = verdict_done();
-    bool last = false;
-    int failed = spool_create(&message->spool);
-
-    while (failed == 0 && v.status == STATUS_DONE) {
-        char *piece = input->buffer + input->start;
-        last = input_is_ready(input);
-        size_t length = last ? input->item : input->end - input->start;
-        size_t used = length;
-        if (last && input->cut == CUT_NULL) {
-            piece[length - 1] = '\n';
-        }
-        if (last && input->no_newline) {
-            used--;
-        }
-        failed = spool_append(&message->spool, piece, used);
-        message->length += used;
-        input->start += length;
-        input->looked = input->start;
-        if (failed == 0 && input->cut == CUT_WHOLE) {
-            pour(input, &message->spool);
-            message->length = message->spool.length;
-        }
-        if (last || input->ended) {
-            break;
-        }
-        v = fill(input);
-    }
-    input->item = 0;
-    /* The NUL that the last item may lack. */
-    if (failed == 0 && !last && input->cut == CUT_NULL && !input->no_newline) {
-        failed = spool_append(&message->spool, "\n", 1);
-        message->length++;
-    }
-    if (failed == 0 && v.status == STATUS_DONE) {
-        message->content = spool_map(&message->spool);
-        failed = message->content == NULL ? -1 : 0;
-    }
-    if (failed != 0) {
-        v = verdict_errno("cannot keep the message", errno);
-    }
-    if (v.status != STATUS_DONE) {
-        outgoing_drop(message);
-    }
-    return v;
-}
-
-/* Everything as one message: in memory while it is short, in a memfd when it is not. */
+/* Everything as one message. */
 static struct verdict whole(struct input *input, struct outgoing *message)
 {
     struct verdict v = verdict_done();
 
-    while (!input->ended && input->end < LONG && v.status == STATUS_DONE) {
+    while (!input->ended && v.status == STATUS_DONE) {
         v = fill(input);
     }
-    if (v.status == STATUS_DONE && !input->ended) {
-        return spill(input, message);
-    }
-    message->content = input->buffer;
+    message->content = input->buffer.bytes;
     message->length = input->end;
     return v;
 }
@@ -245,17 +159,13 @@ static struct verdict operand(struct input *input, struct outgoing *message)
 {
     size_t length = strlen(*input->operands);
 
-    if (length + 1 > input->room) {
-        char *buffer = realloc(input->buffer, length + 1);
-        if (buffer == NULL) {
-            return verdict_errno("cannot keep the message", errno);
-        }
-        input->buffer = buffer;
-        input->room = length + 1;
+    char *line = realloc(input->line, length + 1);
+    if (line == NULL) {
+        return verdict_errno("cannot keep the message", errno);
     }
-    memcpy(input->buffer, *input->operands, length);
-    input->buffer[length] = '\n';
-    message->content = input->buffer;
+    memcpy(line, *input->operands, length);
+    line[length] = '\n';
+    message->content = input->line = line;
     message->length = input->no_newline ? length : length + 1;
     input->operands++;
     input->count--;
@@ -270,7 +180,7 @@ bool input_is_last(const struct input *input)
 void input_add_lines(struct input *input, struct batch *batch)
 {
     if (input->cut == CUT_LINES && !input->no_newline && input->start < input->end) {
-        input->start += batch_add_lines(batch, input->buffer + input->start, input->end - input->start);
+        input->start += batch_add_lines(batch, rest(input), input->end - input->start);
         input->item = 0;
         input->looked = input->start;
     }
@@ -287,12 +197,24 @@ bool input_prefetch(struct input *input)
     return input_is_ready(input) || input->ended || input->trouble.status != STATUS_DONE;
 }
 
+bool input_read_ahead(struct input *input)
+{
+    const size_t end = input->end;
+
+    if (input->cut == CUT_WHOLE || input->cut == CUT_OPERANDS || input->ended ||
+        input->buffer.size - end <= CHUNK || input->trouble.status != STATUS_DONE || input_is_ready(input)) {
+        return false;
+    }
+    input->trouble = read_now(input);
+    return input->end > end;
+}
+
 struct verdict input_next(struct input *input, struct outgoing *message, bool *there)
 {
     struct verdict v = verdict_done();
     size_t length = 0;
 
-    *message = (struct outgoing){.spool = spool_none(), .bare = input->cut == CUT_SIZE};
+    *message = (struct outgoing){.bare = input->cut == CUT_SIZE};
     *there = false;
     if (input->cut == CUT_OPERANDS) {
         *there = input->count > 0;
@@ -305,10 +227,6 @@ struct verdict input_next(struct input *input, struct outgoing *message, bool *t
     while (!input_is_ready(input) && !input->ended) {
         if (input->trouble.status != STATUS_DONE) {
             return input->trouble;
-        }
-        if (input->end - input->start >= LONG && input->cut != CUT_SIZE) {
-            *there = true;
-            return spill(input, message);
         }
         v = fill(input);
         if (v.status != STATUS_DONE) {
@@ -331,12 +249,13 @@ struct verdict input_next(struct input *input, struct outgoing *message, bool *t
             terminated = true;
         }
     }
-    char *content = input->buffer + input->start;
+    char *content = rest(input);
     if (input->cut == CUT_NULL) {
         content[length - 1] = '\n';
     }
     message->content = content;
     message->length = input->no_newline && terminated ? length - 1 : length;
+    input->ahead = length <= BATCH_BYTES ? 0 : length < LARGE ? length : LARGE;
     input->start += length;
     if (input->start > input->end) {
         input->end = input->start;

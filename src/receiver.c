@@ -12,6 +12,8 @@
 
 /* How long -n waits for a sender that is at the mailbox but has no message in it yet. */
 #define GRACE MILLISECONDS(100)
+/* How long the memory that one message has needed is kept for the next one. */
+#define SPARE MILLISECONDS(1000)
 
 bool receiver_is_gone(struct receiver *receiver)
 {
@@ -160,10 +162,13 @@ struct verdict receiver_sleep(struct receiver *receiver, size_t seen)
         }
         until = deadline_in(GRACE);
     }
-    if (!receiver->dozed) {
+    if (!receiver->dozed || gather_is_spare(&receiver->gather)) {
+        deadline soon = deadline_in(receiver->dozed ? SPARE : WATCH_AFTER);
+        enum wake wake = wait_event(deadline_sooner(until, soon));
+        if (wake == WAKE_DEADLINE && receiver->dozed) {
+            gather_free(&receiver->gather);
+        }
         receiver->dozed = true;
-        deadline soon = deadline_sooner(until, deadline_in(WATCH_AFTER));
-        enum wake wake = wait_event(soon);
         return wake == WAKE_SIGNAL ? ended(receiver, wake) : verdict_done();
     }
     if (receiver_is_gone(receiver)) {
@@ -201,6 +206,7 @@ static struct verdict wait_for_part(struct receiver *receiver)
 {
     const deadline until = receiver->nonblock ? deadline_in(GRACE) : receiver->until;
 
+    gather_prepare(&receiver->gather);
     if (!receiver->armed) {
         return receiver_sleep(receiver, 0);
     }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 void stage_prepare(struct stage *stage, int fd, size_t wanted)
@@ -71,39 +72,22 @@ bool stage_fill(struct stage *stage, const struct batch *batch, size_t from, siz
     return is_staged(stage, written > 0 ? (size_t)written : 0, length);
 }
 
-/* Moves content of the message into the private pipe: without a copy, if it lies in a memfd. */
-static size_t add_content(struct stage *stage, const struct outgoing *message, size_t offset, size_t length)
-{
-    const char *content = message->content;
-    size_t done = 0;
-
-    while (done < length) {
-        off_t from = (off_t)(offset + done);
-        ssize_t added =
-            message->spool.fd == -1
-                ? write(stage->pipe[1], content + offset + done, length - done)
-                : splice(message->spool.fd, &from, stage->pipe[1], NULL, length - done, SPLICE_F_NONBLOCK);
-        if (added <= 0) {
-            break;
-        }
-        done += (size_t)added;
-    }
-    return done;
-}
-
 bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head,
-                     size_t head_length, const struct outgoing *message, size_t length)
+                     size_t head_length, const void *content, size_t length)
 {
-    /* The head, and what begins within a page, take a page of their own. */
-    if (!make_empty(stage, length + (size_t)2 * PIPE_BUF)) {
+    union {
+        const void *in;
+        void *out;
+    } places[] = {{head}, {content}};
+    const struct iovec pieces[] = {{places[0].out, head_length}, {places[1].out, length}};
+
+    if (!make_empty(stage, head_length + length)) {
         return false;
     }
+    ssize_t written = writev(stage->pipe[1], pieces, 2);
     stage->batch = NULL;
     stage->part = *part;
-    size_t written = write(stage->pipe[1], head, head_length) == (ssize_t)head_length
-                         ? head_length + add_content(stage, message, (size_t)part->offset, length)
-                         : 0;
-    return is_staged(stage, written, head_length + length);
+    return is_staged(stage, written > 0 ? (size_t)written : 0, head_length + length);
 }
 
 size_t stage_launch(struct stage *stage, int fd)

@@ -53,12 +53,9 @@ static inline bool stage_has(const struct stage *stage, const struct batch *batc
            stage->from == from;
 }
 
-/*
- * The same for a part: the `head_length` bytes before its content, and `length` bytes of the content of
- * `message`, from part->offset on.
- */
+/* The same for a part: the `head_length` bytes before its content, and the `length` bytes of that. */
 bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head,
-                     size_t head_length, const struct outgoing *message, size_t length);
+                     size_t head_length, const void *content, size_t length);
 
 static inline bool stage_has_part(const struct stage *stage, const struct message_part *part)
 {

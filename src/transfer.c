@@ -188,6 +188,18 @@ static enum outcome lost(struct try *try, struct verdict *v)
     return try->strangers > STRANGERS ? in_pieces(try, v) : PART_LOST;
 }
 
+/*
+ * Whether the FIFO holds as many bytes as when the part, and nothing else, had been put there. To look would
+ * be to copy them all, while a receiver is about to do the same. Should it be others' bytes, no more comes of
+ * that than another wait.
+ */
+static bool is_untouched(const struct try *try)
+{
+    const size_t length = standing_length(&try->sender->standing);
+
+    return length > PIPE_BUF && peek_count(try->sender->fd) == length;
+}
+
 /* Waits until the part has been read. PART_ENDED: *v says why the try has been ended. */
 static enum outcome await(struct try *try, struct verdict *v)
 {
@@ -197,7 +209,9 @@ static enum outcome await(struct try *try, struct verdict *v)
 
     for (;;) {
         bool over = deliver_is_over(sender);
-        enum place place = wake == WAKE_SIGNAL ? PLACE_UNKNOWN : withdraw_look(sender);
+        enum place place = wake == WAKE_SIGNAL ? PLACE_UNKNOWN
+                           : is_untouched(try) ? PLACE_FRONT
+                                               : withdraw_look(sender);
         if (place == PLACE_NONE) {
             return PART_TAKEN;
         }
@@ -258,6 +272,8 @@ struct verdict transfer(struct sender *sender, const struct outgoing *message)
             struct message_part next = try.part;
             next.offset += try.length;
             framing_prepare_part(sender, message, &next);
+        } else if (sender->meanwhile != NULL) {
+            sender->meanwhile(sender->context);
         }
         switch (await(&try, &v)) {
         case PART_TAKEN:

@@ -1,0 +1,36 @@
+/*
+ * buffer: memory that grows with what is put into it, up to the longest message there is.
+ *
+ * It is mapped, not allocated: pages cost nothing before they are used, and growing copies nothing. Not huge
+ * pages: where a host takes back what its guest does not use, each of them can cost milliseconds.
+ *
+ * struct buffer owns the memory until buffer_drop(), or the end of the process. Nothing here blocks.
+ */
+#ifndef FIFO_BUFFER_H
+#define FIFO_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* All zero is an empty one. */
+struct buffer {
+    unsigned char *bytes;
+    size_t size;
+};
+
+/*
+ * Makes it `size` bytes long, if it is shorter. What is in it stays, though perhaps at another address.
+ * False and errno ENOMEM of mmap(2) or mremap(2), and nothing has changed.
+ */
+bool buffer_grow(struct buffer *buffer, size_t size);
+
+/*
+ * Has pages for bytes `from` up to `to` (exclusive), which lie in it, so that to write there faults nowhere.
+ * False and errno ENOMEM.
+ */
+bool buffer_populate(const struct buffer *buffer, size_t from, size_t to);
+
+/* Gives the memory back. */
+void buffer_drop(struct buffer *buffer);
+
+#endif
