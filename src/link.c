@@ -11,8 +11,10 @@ static struct lock place(int fd, enum link_lock lock, int type)
         int64_t start;
         int64_t count;
     } places[] = {
-        [LINK_RENDEZVOUS] = {0, 1},          [LINK_TURN] = {0, 0},  [LINK_HAND] = {1, 1},
-        [LINK_RENDEZVOUS_AND_HAND] = {0, 2}, [LINK_QUEUE] = {2, 1}, [LINK_GATHER] = {3, 1},
+        [LINK_RENDEZVOUS] = {0, 1}, [LINK_TURN] = {0, 0},
+        [LINK_HAND] = {1, 1},       [LINK_RENDEZVOUS_AND_HAND] = {0, 2},
+        [LINK_QUEUE] = {2, 1},      [LINK_GATHER] = {3, 1},
+        [LINK_ENTRY] = {5, 1},      [LINK_ALL] = {0, 6},
     };
 
     return (struct lock){fd, (short)type, places[lock].start, places[lock].count};

@@ -14,19 +14,25 @@
  *   alive       OFD write lock on byte     held by the sender of a message in parts while its try number id
  *               2^62 + id                  may still be completed; see transfer.h
  *   queue       OFD read lock on byte 2    held by every sender that waits for the rendezvous
- *   signatures  bytes 8 and 9              of an exclusive sender and receiver, see lock.h
+ *   entry       OFD write lock on byte 5   held by a sender from before it takes the rendezvous until after
+ * it has given that back signatures  bytes 8 and 9              of an exclusive sender and receiver, see
+ * lock.h
  *
  * Why hand beside turn: a receiver opens the FIFO read-only, where only read locks are to be had, and read
  * locks do not exclude each other: that is what turn is for. An exclusive receiver keeps turn while it waits,
  * when a sender must still be able to write and to withdraw: that is what hand is for. And a receiver that
  * gathers parts waits for them, which nobody does who holds hand: that is what gather is for.
  *
- * Order: a sender takes rendezvous, alive, and then hand or gather, for a moment; a receiver turn, gather,
+ * Order: a sender takes entry, rendezvous, alive, and then hand or gather, for a moment; a receiver turn, gather,
  * hand. Nobody waits for anything while it holds hand, but a receiver for its output or COMMAND.
  *
  * Why queue: a lock that is given back wakes a waiter, but whoever asks before that one runs gets it. A
  * sender of many batches, that asks again at once, would keep the others out for good. It looks at queue
  * first, and lets those who wait go before it.
+ *
+ * Why entry: it is where senders wait. The kernel makes one lock of rendezvous and hand, which are
+ * neighbours, and cuts it when hand goes back; then it wakes whoever waits for either, and each that finds
+ * nothing wakes the next. Where many wait, that was most of what there was to do.
  *
  * Waiting is done by wait.h; nothing here holds a descriptor.
  */
@@ -39,7 +45,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum link_lock { LINK_RENDEZVOUS, LINK_TURN, LINK_HAND, LINK_RENDEZVOUS_AND_HAND, LINK_QUEUE, LINK_GATHER };
+enum link_lock {
+    LINK_RENDEZVOUS,
+    LINK_TURN,
+    LINK_HAND,
+    LINK_RENDEZVOUS_AND_HAND,
+    LINK_QUEUE,
+    LINK_GATHER,
+    LINK_ENTRY,
+    LINK_ALL, /* of these but turn: only to be given back */
+};
 
 /* As a sender, or a receiver: decides between write and read locks. */
 enum link_side { LINK_SENDER, LINK_RECEIVER };

@@ -98,14 +98,21 @@ void sender_give_hand(struct sender *sender)
     }
 }
 
+/* Gives back all the locks by which senders take turns. */
+static void leave(struct sender *sender)
+{
+    link_give(sender->fd, LINK_ALL);
+    sender->entry = sender->rendezvous = sender->hand = false;
+}
+
 void sender_release(struct sender *sender)
 {
-    sender_give_hand(sender);
-    if (sender->rendezvous && !sender->exclusive) {
-        link_give(sender->fd, LINK_RENDEZVOUS);
-        sender->rendezvous = false;
-        sender->served = true;
+    if (!sender->rendezvous || sender->exclusive) {
+        sender_give_hand(sender);
+        return;
     }
+    leave(sender);
+    sender->served = true;
 }
 
 /* Lets those go first who wait already. One of them that is stopped holds us up a little, but not for good.
@@ -127,16 +134,15 @@ static void yield(struct sender *sender)
 static struct verdict queue(struct sender *sender)
 {
     while (!sender->rendezvous) {
+        /* The one before us may have left because the mailbox did. */
         if (sender_is_gone(sender)) {
             return verdict(STATUS_GONE, gone);
         }
-        switch (link_wait(sender->fd, LINK_SENDER, LINK_RENDEZVOUS, sender->until, WAIT_NAME | WAIT_MORTAL)) {
+        switch (link_wait(sender->fd, LINK_SENDER, sender->entry ? LINK_RENDEZVOUS : LINK_ENTRY,
+                          sender->until, WAIT_NAME | WAIT_MORTAL)) {
         case WAKE_DONE:
-            /* The one before us may have left because the mailbox did. */
-            if (sender_is_gone(sender)) {
-                return verdict(STATUS_GONE, gone);
-            }
-            sender->rendezvous = true;
+            sender->rendezvous = sender->entry;
+            sender->entry = true;
             break;
         case WAKE_DEADLINE:
             return verdict(STATUS_TIMEOUT,
@@ -148,7 +154,7 @@ static struct verdict queue(struct sender *sender)
             break;
         }
     }
-    return verdict_done();
+    return sender_is_gone(sender) ? verdict(STATUS_GONE, gone) : verdict_done();
 }
 
 /* The rendezvous is ours. */
@@ -168,12 +174,15 @@ struct verdict sender_meet(struct sender *sender)
     if (sender->served && !sender->nonblock) {
         yield(sender);
     }
-    sender->rendezvous = sender->hand = link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS_AND_HAND);
-    sender->rendezvous = sender->rendezvous || link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS);
+    sender->entry = link_try(sender->fd, LINK_SENDER, LINK_ENTRY);
+    sender->hand = sender->entry && link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS_AND_HAND);
+    sender->rendezvous =
+        sender->hand || (sender->entry && link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS));
     if (sender->rendezvous) {
         return met(sender);
     }
     if (sender->nonblock) {
+        leave(sender);
         return verdict(STATUS_NOT_NOW, link_signed(sender->fd, LINK_SENDER, "busy",
                                                    "busy: another sender is waiting for a receiver"));
     }
@@ -182,7 +191,11 @@ struct verdict sender_meet(struct sender *sender)
     }
     struct verdict v = queue(sender);
     link_give(sender->fd, LINK_QUEUE);
-    return v.status == STATUS_DONE ? met(sender) : v;
+    if (v.status == STATUS_DONE) {
+        return met(sender);
+    }
+    leave(sender);
+    return v;
 }
 
 struct verdict sender_reopen(struct sender *sender)
@@ -193,7 +206,7 @@ struct verdict sender_reopen(struct sender *sender)
     if (v.status == STATUS_DONE) {
         close(old);
         sender->reopened++;
-        sender->armed = sender->rendezvous = sender->hand = false;
+        sender->armed = sender->entry = sender->rendezvous = sender->hand = false;
         v = sender_meet(sender);
     }
     return v;

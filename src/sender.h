@@ -45,7 +45,8 @@ struct sender {
     int fd;
     unsigned reopened; /* how often it has been another descriptor, without the locks of the one before */
     bool readable;     /* we may read: look at what is in the FIFO, and take ours back */
-    bool rendezvous;   /* locks that we hold, see link.h */
+    bool entry;        /* locks that we hold, see link.h */
+    bool rendezvous;
     bool hand;
     bool armed;
     bool watched;

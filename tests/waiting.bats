@@ -274,3 +274,24 @@ nothing_is_left() {
     within fifo-send box 4
     ended_with 0 other
 }
+
+# switches NAME: how often the peer has gone to sleep so far.
+switches() { awk '/^voluntary/ { print $2 }' "/proc/$(<"$1.pid")/status"; }
+
+@test "senders that wait are not woken by each part of another one's message" {
+    fifo-make box
+    head -c 10M /dev/zero >large
+    STDIN=large start first fifo-send box
+    waits first
+    for name in second third fourth; do
+        start "$name" fifo-send box "$name"
+        waits "$name"
+    done
+    before=$(switches fourth)
+    within fifo-recv box | cmp - large
+    ended_with 0 first
+    after=$(switches fourth)
+    ((after - before < 10))
+    within fifo-recv -c 3 box >out
+    ended_with 0 second third fourth
+}
