@@ -18,20 +18,25 @@ bool buffer_grow(struct buffer *buffer, size_t size)
         errno = ENOMEM;
         return false;
     }
-    *buffer = (struct buffer){bytes, size};
+    buffer->bytes = bytes;
+    buffer->size = size;
     return true;
 }
 
-bool buffer_populate(const struct buffer *buffer, size_t from, size_t to)
+bool buffer_populate(struct buffer *buffer, size_t length)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t from = buffer->ready - buffer->ready % page;
 
-    from -= from % page;
+    if (length <= buffer->ready) {
+        return true;
+    }
     /* Kernels before 5.14 do not know how (EINVAL). */
-    if (from < to && madvise(buffer->bytes + from, to - from, MADV_POPULATE_WRITE) == -1 && errno != EINVAL) {
+    if (madvise(buffer->bytes + from, length - from, MADV_POPULATE_WRITE) == -1 && errno != EINVAL) {
         errno = ENOMEM;
         return false;
     }
+    buffer->ready = length;
     return true;
 }
 

@@ -16,6 +16,7 @@
 struct buffer {
     unsigned char *bytes;
     size_t size;
+    size_t ready; /* so many of them are known to have pages */
 };
 
 /*
@@ -25,10 +26,10 @@ struct buffer {
 bool buffer_grow(struct buffer *buffer, size_t size);
 
 /*
- * Has pages for bytes `from` up to `to` (exclusive), which lie in it, so that to write there faults nowhere.
- * False and errno ENOMEM.
+ * Has pages for the first `length` bytes, which lie in it: to write there faults nowhere, and to get them so
+ * takes less time than the faults. False and errno ENOMEM.
  */
-bool buffer_populate(const struct buffer *buffer, size_t from, size_t to);
+bool buffer_populate(struct buffer *buffer, size_t length);
 
 /* Gives the memory back. */
 void buffer_drop(struct buffer *buffer);

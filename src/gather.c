@@ -18,13 +18,12 @@ bool gather_is_next(const struct gather *gather, const struct message *part)
 
 bool gather_is_spare(const struct gather *gather)
 {
-    return !gather->active && gather->ready > LITTLE;
+    return !gather->active && gather->content.ready > LITTLE;
 }
 
 void gather_free(struct gather *gather)
 {
     buffer_drop(&gather->content);
-    gather->ready = 0;
 }
 
 /* Has room for `length` bytes; what is there is lost. */
@@ -34,16 +33,6 @@ static bool make_room(struct gather *gather, size_t length)
         gather_free(gather);
     }
     return buffer_grow(&gather->content, length);
-}
-
-/* Has memory for the first `end` bytes. */
-static bool populate(struct gather *gather, size_t end)
-{
-    if (end > gather->ready && !buffer_populate(&gather->content, gather->ready, end)) {
-        return false;
-    }
-    gather->ready = end > gather->ready ? end : gather->ready;
-    return true;
 }
 
 /*
@@ -59,7 +48,7 @@ static bool read_frame(struct gather *gather, int fd, const struct message *part
     ssize_t got;
 
     memset(head, 0, part->frame - part->length);
-    if (!populate(gather, offset + part->length)) {
+    if (!buffer_populate(&gather->content, offset + part->length)) {
         return false;
     }
     do {
@@ -101,7 +90,7 @@ void gather_prepare(struct gather *gather)
     const size_t rest = gather->total - gather->length;
 
     /* What cannot be had now is asked for again when the part is there. */
-    (void)populate(gather, gather->length + (gather->piece < rest ? gather->piece : rest));
+    (void)buffer_populate(&gather->content, gather->length + (gather->piece < rest ? gather->piece : rest));
 }
 
 void gather_finish(struct gather *gather, struct message *message)

@@ -28,7 +28,6 @@ struct gather {
     pid_t sender;
     struct return_address back;
     struct buffer content;
-    size_t ready; /* so many bytes of it are memory already */
     size_t piece; /* the length of the part that came last */
 };
 

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)256 * 1024)
-/* Of input that is all one message, as much is read at once: few calls, and yet a signal is soon heard. */
-#define LARGE ((size_t)8 << 20)
+/* How far at most we read ahead. */
+#define AHEAD ((size_t)8 << 20)
 
 struct reading {
     int fd;
@@ -43,16 +43,12 @@ static bool make_room(struct input *input)
         input->looked -= input->start;
         input->start = 0;
     }
-    return input->buffer.size - input->end > CHUNK + input->ahead ||
-           buffer_grow(&input->buffer, 2 * input->buffer.size + 2 * CHUNK + input->ahead + 1);
-}
-
-/* How much to read at once. */
-static size_t portion(const struct input *input)
-{
-    const size_t room = input->buffer.size - input->end - 1;
-
-    return input->cut != CUT_WHOLE ? CHUNK : room < LARGE ? room : LARGE;
+    if (input->buffer.size - input->end <= CHUNK + input->ahead &&
+        !buffer_grow(&input->buffer, 2 * input->buffer.size + 2 * CHUNK + input->ahead + 1)) {
+        return false;
+    }
+    /* Where so much has come, there is more. */
+    return input->end < CHUNK || buffer_populate(&input->buffer, input->end + CHUNK);
 }
 
 static struct verdict add(struct input *input, ssize_t got)
@@ -82,7 +78,7 @@ static bool is_regular(struct input *input)
 static struct verdict read_now(struct input *input)
 {
     bool regular = is_regular(input);
-    struct iovec part = {input->buffer.bytes + input->end, portion(input)};
+    struct iovec part = {input->buffer.bytes + input->end, CHUNK};
     ssize_t got = regular ? readv(input->fd, &part, 1) : preadv2(input->fd, &part, 1, -1, RWF_NOWAIT);
     bool later = got == -1 && (errno == EAGAIN || errno == EINTR || errno == EOPNOTSUPP || errno == EINVAL);
     return later ? verdict_done() : add(input, got);
@@ -108,7 +104,7 @@ static struct verdict fill(struct input *input)
         struct verdict v = fill_now(input);
         return input->ended ? v : verdict(STATUS_TIMEOUT, "timed out: standard input did not end");
     }
-    struct reading reading = {input->fd, input->buffer.bytes + input->end, portion(input)};
+    struct reading reading = {input->fd, input->buffer.bytes + input->end, CHUNK};
     for (;;) {
         long got;
         enum wake wake = wait_call(read_some, &reading, &got, input->until, WAIT_MORTAL);
@@ -255,7 +251,7 @@ struct verdict input_next(struct input *input, struct outgoing *message, bool *t
     }
     message->content = content;
     message->length = input->no_newline && terminated ? length - 1 : length;
-    input->ahead = length <= BATCH_BYTES ? 0 : length < LARGE ? length : LARGE;
+    input->ahead = length <= BATCH_BYTES ? 0 : length < AHEAD ? length : AHEAD;
     input->start += length;
     if (input->start > input->end) {
         input->end = input->start;

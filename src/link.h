@@ -23,8 +23,8 @@
  * when a sender must still be able to write and to withdraw: that is what hand is for. And a receiver that
  * gathers parts waits for them, which nobody does who holds hand: that is what gather is for.
  *
- * Order: a sender takes entry, rendezvous, alive, and then hand or gather, for a moment; a receiver turn, gather,
- * hand. Nobody waits for anything while it holds hand, but a receiver for its output or COMMAND.
+ * Order: a sender takes entry, rendezvous, alive, and then hand or gather, for a moment; a receiver turn,
+ * gather, hand. Nobody waits for anything while it holds hand, but a receiver for its output or COMMAND.
  *
  * Why queue: a lock that is given back wakes a waiter, but whoever asks before that one runs gets it. A
  * sender of many batches, that asks again at once, would keep the others out for good. It looks at queue
