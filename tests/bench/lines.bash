@@ -35,6 +35,30 @@ lines_read() {
         '&' bash -c 'while IFS= read -r line; do printf "%s\n" "$line"; done' '<box' '>out' && same fewer out
 }
 
+# The same without what a file costs: nobody keeps them, or another program counts them.
+lines_null_ours() { timed 1 fifo-send -l box '<sent' '&' fifo-recv -c "$COUNT" box '>/dev/null'; }
+lines_null_cat() { timed 1 cat sent '>box' '&' cat box '>/dev/null'; }
+lines_pipe_ours() {
+    timed 1 fifo-send -l box '<sent' '&' fifo-recv -c "$COUNT" box '|' wc -c '>out' && all_counted
+}
+lines_pipe_cat() { timed 1 cat sent '>box' '&' cat box '|' wc -c '>out' && all_counted; }
+
+# all_counted: the file `out` says how many bytes were sent.
+all_counted() {
+    local bytes
+    bytes=$(<out)
+    [ "$bytes" = "$(stat -c %s sent)" ] || { echo "$bytes bytes arrived" >&2 && return 1; }
+}
+
+# beside_cat SECTION UNIT TITLE QUANTITY WHERE: the lines in `sent`, to a file, `null` or `pipe`.
+beside_cat() {
+    local -A place=([file]=file [null]=/dev/null [pipe]='wc -c') name=([file]=lines [null]=lines_null [pipe]=lines_pipe)
+    contest "$1-$5" "$2" "$3, to ${place[$5]}"
+    entry ours fifo-send "$4" 'fifo-send -l, fifo-recv -c' "${name[$5]}_ours"
+    entry cat cat "$4" 'cat, cat (no messages)' "${name[$5]}_cat"
+    compete
+}
+
 # lines_fewer COUNT: what slow entries send.
 lines_fewer() {
     FEWER=$1
@@ -59,9 +83,25 @@ lines_contest() {
     compete
 }
 
+# lines_elsewhere SIZE: what lines_contest() has just sent to a file.
+lines_elsewhere() {
+    local where
+    for where in null pipe; do
+        beside_cat "lines-$1" msg/s "lines: $COUNT messages of $1 bytes" "$COUNT" "$where"
+    done
+}
+
 many_lines() {
+    local where
     mkfifo box
     lines_contest 100 200000 10000
+    lines_elsewhere 100
     lines_contest 2000 50000 1000
+    lines_elsewhere 2000
+    COUNT=$(scaled 3000000)
+    lines 100 "$COUNT" >sent
+    for where in file null pipe; do
+        beside_cat many-100 msg/s "lines: $COUNT messages of 100 bytes" "$COUNT" "$where"
+    done
     rm box sent fewer commands out
 }

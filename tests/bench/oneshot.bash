@@ -62,6 +62,22 @@ oneshot_pairs() {
     compete
 }
 
+size_ours() { timed "$COUNT" "$SEND" box '<sent' '&' "$RECV" box '>out' && same sent out; }
+size_cat() { timed "$COUNT" "$CAT" sent '>box' '&' "$CAT" '<box' '>out' && same sent out; }
+
+# Larger messages, from one file to another.
+oneshot_sizes() {
+    local size
+    for size in 4096 65536 1048576; do
+        head -c "$size" /dev/urandom >sent
+        contest "oneshot-$size" us "one-shot pair: a message of $((size >> 10)) KiB, $COUNT in a row"
+        entry ours fifo-send "$COUNT" 'fifo-send box <file & fifo-recv box >copy' size_ours
+        entry cat cat "$COUNT" 'cat file >box & cat <box >copy' size_cat
+        compete
+    done
+    rm -f sent out
+}
+
 oneshot_sends() {
     local -a receivers=()
     local pid
@@ -84,9 +100,10 @@ oneshot_sends() {
 oneshot() {
     COUNT=$(scaled 300) FEWER=$(scaled 100)
     # Found once, not again at every start.
-    SEND=$(type -P fifo-send) RECV=$(type -P fifo-recv) HEAD=$(type -P head) EMPTY=$(type -P empty)
+    SEND=$(type -P fifo-send) RECV=$(type -P fifo-recv) HEAD=$(type -P head) EMPTY=$(type -P empty) CAT=$(type -P cat)
     mkfifo box waited
     oneshot_pairs
+    oneshot_sizes
     oneshot_sends
     rm box waited
 }

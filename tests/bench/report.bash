@@ -74,6 +74,7 @@ targets() {
     target 'lines of 100 bytes, -l to -f: rate, by that of mosquitto' '>=' 20 "$(ratio lines-100 mosquitto follow)"
     target 'lines of 100 bytes, -l to -f: rate, by that of cat' '>=' 0.8 "$(ratio lines-100 cat follow)"
     target 'lines of 2000 bytes, -l to -f: rate, by that of cat' '>=' 0.8 "$(ratio lines-2000 cat follow)"
+    targets_lines
     targets_sizes
     target 'one-shot pair: time, by that of echo and head' '<=' 0.75 "$(ratio oneshot ours echo)"
     target 'one-shot pair: time, by that of the two with LC_ALL=C' '<=' 0.75 "$(ratio oneshot ours echo-c)"
@@ -85,13 +86,35 @@ targets() {
     target 'requests and replies in a row: time, by that of redis-cli' '<=' 0.6 "$(ratio request ours redis)"
 }
 
+targets_lines() {
+    local size where
+    for where in null pipe; do
+        for size in 100 2000; do
+            target "lines of $size bytes, to ${where/null//dev/null}: rate, by that of cat" '>=' 0.8 \
+                "$(ratio "lines-$size-$where" cat ours)"
+        done
+    done
+    for where in file null pipe; do
+        target "3 million lines of 100 bytes, to ${where/null//dev/null}: rate, by that of cat" '>=' 0.8 \
+            "$(ratio "many-100-$where" cat ours)"
+    done
+}
+
 targets_sizes() {
     local size
+    for size in 4 64 1024; do
+        target "one-shot pair, a message of $size KiB: speed, by that of cat" '>=' 1.1 \
+            "$(ratio "oneshot-$((size << 10))" cat ours)"
+    done
     for size in 16 64 256; do
+        target "messages of $size KiB, to /dev/null: rate, by that of cat" '>=' 0.9 \
+            "$(ratio "sink-$((size << 10))-null" cat ours)"
         target "messages of $size KiB: rate, by that of cat" '>=' 0.9 "$(ratio "size-$((size << 10))" cat ours)"
         target "messages of $size KiB: rate, by that of mosquitto" '>=' 3 "$(ratio "size-$((size << 10))" mosquitto ours)"
     done
     for size in 1 4 16 64; do
+        target "messages of $size MiB, to /dev/null: rate, by that of cat" '>=' 0.7 \
+            "$(ratio "sink-$((size << 20))-null" cat ours)"
         target "messages of $size MiB: rate, by that of cat" '>=' 0.7 "$(ratio "size-$((size << 20))" cat ours)"
     done
     target 'rendezvous: time, by that of a byte there and back' '<=' 1.3 "$(ratio rendezvous ours floor)"

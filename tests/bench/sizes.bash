@@ -66,6 +66,7 @@ size_contest() {
             "redis-cli: LPUSH from stdin, BRPOP; $FEWER messages" lines_redis
     fi
     compete
+    (($1 < 16 << 10)) || beside_cat "sink-$1" MiB/s "size: $COUNT messages of $name" $((COUNT * $1)) null
 }
 
 sizes() {
