@@ -155,6 +155,16 @@ carries() {
     ended_with 0 sender
 }
 
+@test "a long message that a sender cannot keep, for a limit on memory, is status 2" {
+    fifo-make -b unbounded box
+    head -c 64M /dev/zero >content
+    for option in '' -l; do
+        run -2 on_stderr bash -c "ulimit -v 60000; exec fifo-send $option box <content"
+        one_line "cannot keep the input: Cannot allocate memory" "$output"
+    done
+    run -1 within fifo-recv -q -n box
+}
+
 @test "raw lines between the parts of a message are messages of their own" {
     fifo-make box
     exec 7<>box

@@ -136,16 +136,6 @@ fifo-recv: 'box': empty"
     within fifo-recv -c 3000 box | cmp - lines
 }
 
-@test "a long message that may not be kept, for a limit on memory, is status 2" {
-    fifo-make -b unbounded box
-    head -c 64M /dev/zero >content
-    for option in '' -l; do
-        run -2 on_stderr bash -c "ulimit -v 60000; exec fifo-send $option box <content"
-        one_line "cannot keep the input: Cannot allocate memory" "$output"
-    done
-    run -1 within fifo-recv -q -n box
-}
-
 @test "a long message that may not be stored, for a limit on file sizes, is status 2" {
     fifo-make -b unbounded box
     head -c 800000 /dev/zero >content
