@@ -62,7 +62,7 @@ void front_drop(struct receiver *receiver)
 static enum step discard(struct receiver *receiver, const struct message *part, struct verdict *v)
 {
     front_drop(receiver);
-    if (gather_discard(&receiver->gather, receiver->fd, part) || errno == EIO) {
+    if (gather_discard(&receiver->gather, receiver->fd, part) || errno == EIO || errno == EAGAIN) {
         return STEP_AGAIN;
     }
     *v = verdict_errno("cannot skip what a sender has left", errno);
@@ -114,6 +114,18 @@ static enum step begin(struct receiver *receiver, const struct message *part, st
     return STEP_END;
 }
 
+/* The part that was at the front has not been gathered. */
+static enum step lost_part(struct receiver *receiver, int error, struct verdict *v)
+{
+    front_drop(receiver);
+    if (error == EAGAIN) {
+        return STEP_AGAIN;
+    }
+    *v = error == EIO ? verdict(STATUS_ERROR, receiver_rival)
+                      : verdict_errno("cannot keep the message, which stays in the mailbox", error);
+    return STEP_END;
+}
+
 /* A part is at the front. STEP_AGAIN: it has been dealt with. STEP_MESSAGE: it is all there, and in hand. */
 static enum step find_part(struct receiver *receiver, struct message *message, struct verdict *v)
 {
@@ -145,8 +157,7 @@ static enum step find_part(struct receiver *receiver, struct message *message, s
         return v->status == STATUS_DONE ? STEP_AGAIN : STEP_END;
     }
     if (!gather_read(gather, receiver->fd, message)) {
-        *v = verdict_errno("cannot keep the message, which stays in the mailbox", errno);
-        return STEP_END;
+        return lost_part(receiver, errno, v);
     }
     progress_add(receiver->progress, message->length, 0);
     receiver->counted += message->length;

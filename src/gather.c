@@ -54,11 +54,15 @@ static bool read_frame(struct gather *gather, int fd, const struct message *part
     do {
         got = readv(fd, places, 2);
     } while (got == -1 && errno == EINTR);
-    if (got == (ssize_t)part->frame) {
-        return true;
+    if (got == -1) {
+        return false;
     }
-    errno = got == -1 ? errno : EIO;
-    return false;
+    /* A raw reader may have taken what we looked at, or the beginning of it. */
+    struct message read;
+    errno = EIO;
+    return got == (ssize_t)part->frame &&
+           message_is_part(head, part->frame - part->length, part->frame, &read) &&
+           read.part.id == part->part.id && read.part.offset == part->part.offset;
 }
 
 bool gather_begin(struct gather *gather, const struct message *part)

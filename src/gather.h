@@ -40,7 +40,9 @@ bool gather_is_next(const struct gather *gather, const struct message *part);
  */
 bool gather_begin(struct gather *gather, const struct message *part);
 
-/* Reads the next part from the front of the FIFO. False and errno: ENOMEM, or EIO if a raw reader was faster.
+/*
+ * Reads the next part from the front of the FIFO. False and errno: ENOMEM; or, if a raw reader was faster,
+ * EAGAIN, and nothing has been read, or EIO, and something else has.
  */
 bool gather_read(struct gather *gather, int fd, const struct message *part);
 

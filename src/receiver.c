@@ -15,6 +15,8 @@
 /* How long the memory that one message has needed is kept for the next one. */
 #define SPARE MILLISECONDS(1000)
 
+const char *const receiver_rival = "another program reads this mailbox without locking, at the same time";
+
 bool receiver_is_gone(struct receiver *receiver)
 {
     if (!receiver->watched) {
@@ -231,7 +233,7 @@ static struct verdict wait_for_part(struct receiver *receiver)
         return verdict_done();
     case WAKE_DEADLINE:
         return receiver->nonblock ? verdict(STATUS_NOT_NOW, "only a part of the message is there")
-                                  : ended(receiver, wake);
+                                  : verdict(STATUS_TIMEOUT, "timed out: only a part of the message has come");
     default:
         return ended(receiver, wake);
     }
@@ -340,7 +342,5 @@ struct verdict receiver_take(struct receiver *receiver, size_t length)
 {
     bool same = length == 0 || (is_still_there(receiver, length) &&
                                 peek_take(&receiver->peek, receiver->fd, receiver->peek.bytes, length, -1));
-    return same ? verdict_done()
-                : verdict(STATUS_ERROR,
-                          "another program reads this mailbox without locking, at the same time");
+    return same ? verdict_done() : verdict(STATUS_ERROR, receiver_rival);
 }

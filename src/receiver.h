@@ -73,6 +73,9 @@ void receiver_give_hand(struct receiver *receiver);
  */
 struct verdict receiver_sleep(struct receiver *receiver, size_t seen);
 
+/* What is said when what was at the front is not there any more. */
+extern const char *const receiver_rival;
+
 /* Whether the mailbox has lost its name. Looking for it starts here, see watch.h. */
 bool receiver_is_gone(struct receiver *receiver);
 

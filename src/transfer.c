@@ -10,7 +10,8 @@
 #include <errno.h>
 #include <sys/random.h>
 
-/* How long without waiting (-n) we give a receiver, for each part; and one that has it in hand at the end. */
+/* How long without waiting (-n) we give a receiver, for each part, and for all those together that give up;
+ * and one that has it in hand at the end. */
 #define GRACE MILLISECONDS(100)
 /* So many times the first part may vanish with no receiver in sight. */
 #define STRANGERS 8
@@ -94,7 +95,10 @@ static enum place look(struct try *try)
         return place == PLACE_UNKNOWN ? PLACE_BEHIND : place; /* its id is seen there, behind a lie */
     }
     try->touched |= wait_forget_events();
-    return try->touched ? PLACE_UNKNOWN : PLACE_FRONT;
+    /* The last reader has gone: that raises SIGIO, too. */
+    const bool left =
+        withdraw_has_no_reader(sender) && peek_count(sender->fd) == standing_length(&sender->standing);
+    return try->touched && !left ? PLACE_UNKNOWN : PLACE_FRONT;
 }
 
 /*
@@ -248,6 +252,7 @@ static enum outcome await(struct try *try, struct verdict *v)
 
 struct verdict transfer(struct sender *sender, const struct outgoing *message)
 {
+    const deadline grace = sender->nonblock ? deadline_in(GRACE) : DEADLINE_NEVER;
     struct try try = {.sender = sender, .message = message};
     struct verdict v = begin(&try);
 
@@ -285,7 +290,7 @@ struct verdict transfer(struct sender *sender, const struct outgoing *message)
             try.part.offset += try.length;
             break;
         case PART_LOST:
-            v = begin(&try);
+            v = deadline_passed(grace) ? put_gave_up(sender, WAKE_DEADLINE) : begin(&try);
             break;
         default:
             return v;

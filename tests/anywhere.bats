@@ -136,6 +136,7 @@ carries() {
     kill -STOP "$(cat sender.pid)"
     ended_with 124 receiver
     [ ! -s receiver.out ]
+    grep -q 'timed out: only a part of the message has come' receiver.err
     kill -CONT "$(cat sender.pid)"
     within fifo-recv -t 30 box | cmp - sent
     ended_with 0 sender
@@ -153,6 +154,51 @@ carries() {
     refused 5 'longer than --max-size' fifo-recv --max-size=19999999 box
     within fifo-recv --max-size=20000000 box | cmp - sent
     ended_with 0 sender
+}
+
+@test "a receiver that gives up, and is the last to read, leaves the message of who may only write to the next" {
+    as_another_user
+    fifo-make -m 622 box
+    head -c 20000 /dev/urandom >sent
+    chmod a+r sent
+    STDIN=sent start sender strace -f -o trace -e trace=getrandom "${NOBODY[@]}" fifo-send box
+    run -1 on_stderr fifo-recv box false
+    wait_until grep -qzP '(?s)getrandom.*, 8, 0\).*getrandom.*, 8, 0\)' trace
+    within fifo-recv box | cmp - sent
+    ended_with 0 sender
+}
+
+@test "a program that takes a part before the receiver does costs another try, and a piece of it the receiver" {
+    fifo-make box
+    exec 7<>box
+    head -c 2000000 /dev/urandom >sent
+    start receiver strace -o trace -e trace=readv -e inject=readv:delay_enter=500000:when=1 fifo-recv box 7>&-
+    STDIN=sent start sender fifo-send box 7>&-
+    wait_until grep -q readv trace
+    dd iflag=nonblock bs=1M count=1 <&7 >/dev/null 2>&1
+    ended_with 0 sender receiver
+    cmp receiver.out sent
+
+    start receiver strace -o trace -e trace=readv -e inject=readv:delay_enter=500000:when=1 fifo-recv box 7>&-
+    STDIN=sent start sender fifo-send -t 5 box 7>&-
+    wait_until grep -q readv trace
+    head -c 1000 <&7 >/dev/null
+    ended_with 2 receiver
+    one_line 'another program reads this mailbox' "$(grep fifo-recv receiver.err)"
+    [ ! -s receiver.out ]
+}
+
+@test "with -n a large message comes to an end, however often receivers give it up" {
+    fifo-make box
+    exec 7<>box
+    head -c 700000 /dev/zero >sent
+    start receivers bash -c 'while [ ! -e stop ]; do fifo-recv -q -t .5 --peek box; done >/dev/null' 7>&-
+    waits receivers
+    for run in 1 2 3; do
+        refused 1 'no receiver took it' bash -c 'exec fifo-send -n box <sent'
+    done
+    : >stop
+    status_of receivers
 }
 
 @test "a long message that a sender cannot keep, for a limit on memory, is status 2" {
