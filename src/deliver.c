@@ -148,7 +148,7 @@ static struct verdict await(struct sender *sender, struct flight *flight)
             if (deadline_passed(patience)) {
                 return conclude(sender, flight, verdict(STATUS_UNCERTAIN, in_pieces));
             }
-            patience = wake == WAKE_EVENT ? deadline_in(PATIENCE) : patience;
+            patience = patience == DEADLINE_NEVER || wake == WAKE_EVENT ? deadline_in(PATIENCE) : patience;
         } else {
             patience = DEADLINE_NEVER;
         }

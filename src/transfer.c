@@ -193,6 +193,19 @@ static enum outcome lost(struct try *try, struct verdict *v)
 }
 
 /*
+ * The part has been read. By a receiver? One has the lock `gather` before it reads the first part, and until
+ * it has read the last one.
+ */
+static enum outcome gone(struct try *try, struct verdict *v)
+{
+    if (!is_last(try) && link_try(try->sender->fd, LINK_SENDER, LINK_GATHER)) {
+        return lost(try, v);
+    }
+    try->met = true;
+    return PART_TAKEN;
+}
+
+/*
  * Whether the FIFO holds as many bytes as when the part, and nothing else, had been put there. To look would
  * be to copy them all, while a receiver is about to do the same. Should it be others' bytes, no more comes of
  * that than another wait.
@@ -217,7 +230,7 @@ static enum outcome await(struct try *try, struct verdict *v)
                            : is_untouched(try) ? PLACE_FRONT
                                                : withdraw_look(sender);
         if (place == PLACE_NONE) {
-            return PART_TAKEN;
+            return gone(try, v);
         }
         if (place == PLACE_PARTLY) {
             return in_pieces(try, v);

@@ -85,6 +85,16 @@ enum tail withdraw_tail(const unsigned char *bytes, size_t length)
 /* So many bytes of a frame tell that they are a piece of it, and no accident. */
 #define TELLING ((size_t)64)
 
+/* Whether the last `rest` bytes of our frame are `bytes`. */
+static bool ends_so(const struct standing *ours, const unsigned char *bytes, size_t rest)
+{
+    const size_t in_body = rest < ours->body_length ? rest : ours->body_length;
+    const size_t in_head = rest - in_body;
+
+    return memcmp(bytes, ours->head + ours->head_length - in_head, in_head) == 0 &&
+           (in_body == 0 || memcmp(bytes + in_head, ours->body + ours->body_length - in_body, in_body) == 0);
+}
+
 /*
  * How many bytes from the front of the FIFO are the end of our frame, of which a raw reader has taken the
  * beginning. Only asked of a frame that one read of a page cannot be expected to take whole.
@@ -92,15 +102,20 @@ enum tail withdraw_tail(const unsigned char *bytes, size_t length)
 static size_t rest_of(const struct standing *ours, const struct peek *peek)
 {
     const bool in_body = ours->body_length >= TELLING;
-    const unsigned char *piece = in_body ? ours->body : ours->head;
-    const size_t length = in_body ? ours->body_length : ours->head_length;
+    const unsigned char *end = in_body ? ours->body + ours->body_length : ours->head + ours->head_length;
+    const size_t most = standing_length(ours) - 1;
 
-    if (standing_length(ours) <= PIPE_BUF || peek->length < TELLING) {
+    if (standing_length(ours) <= PIPE_BUF || peek->length < TELLING ||
+        memmem(peek->bytes, peek->length, end - TELLING, TELLING) == NULL) {
         return 0;
     }
-    const unsigned char *found = memmem(peek->bytes, peek->length, piece + length - TELLING, TELLING);
-    size_t rest = found == NULL ? 0 : (size_t)(found - peek->bytes) + TELLING;
-    return rest < length && memcmp(peek->bytes, piece + length - rest, rest) == 0 ? rest : 0;
+    /* From the longest: where the content repeats itself, a shorter one looks just so. */
+    for (size_t rest = peek->length < most ? peek->length : most; rest >= TELLING; rest--) {
+        if (ends_so(ours, peek->bytes, rest)) {
+            return rest;
+        }
+    }
+    return 0;
 }
 
 /* Where our frame is: *at is its offset from the front, sender->peek holds all there is. */

@@ -116,6 +116,48 @@ carries() {
     refused 1 empty fifo-recv -n box
 }
 
+@test "the same where that program was faster than the sender's first look" {
+    fifo-make box
+    head -c 24000 /dev/urandom >sent
+    start reader head -c 1000 box
+    waits reader
+    STDIN=sent start sender strace -o trace -e trace=splice -e inject=splice:delay_exit=300000:when=1 fifo-send box
+    ended_with 4 sender
+    one_line 'only a part' "$(grep fifo-send sender.err)"
+    refused 1 empty fifo-recv -n box
+}
+
+@test "the same of a message in parts, wherever that program stops, and whatever the content" {
+    local bytes content
+    head -c 800000 /dev/urandom >random
+    head -c 800000 /dev/zero >zeros
+    for content in random zeros; do
+        for bytes in 10 40 41 5000; do
+            fifo-make box
+            exec 7<>box
+            STDIN=$content start sender fifo-send -t 20 box 7>&-
+            waits sender
+            head -c "$bytes" <&7 >/dev/null
+            ended_with 4 sender
+            one_line 'has taken parts' "$(cat sender.err)"
+            refused 1 empty fifo-recv -n box
+            exec 7>&-
+            fifo-rm box
+        done
+    done
+}
+
+@test "a program that reads all the parts without locking has not got the message: 4, not 0" {
+    head -c 800000 /dev/urandom >sent
+    for run in 1 2 3 4 5; do
+        fifo-make box
+        start reader cat box
+        refused 4 'has taken parts' bash -c 'exec fifo-send -t 20 box <sent'
+        ended_with 0 reader
+        fifo-rm box
+    done
+}
+
 @test "whose message is in hand: the next sender, who has not written anything, is not told 4" {
     fifo-make box
     start receiver fifo-recv box sh -c 'cat; sleep 1.5'
