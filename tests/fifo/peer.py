@@ -68,17 +68,20 @@ def attempt(fd, content, most):
         assert os.write(fd, frame) == len(frame)
         lock(fd, fcntl.F_UNLCK, HAND)
         last = offset + len(piece) == len(content)
-        while count(fd) > 0:
-            if offset > 0 and lock(fd, fcntl.F_WRLCK, GATHER):
-                gone = count(fd) == 0
-                if not (gone and last):
+        while True:
+            there = count(fd) > 0
+            if last and not there:
+                return True
+            # Whoever has read the first part holds gather until the last one has been taken.
+            if (offset > 0 or not there) and lock(fd, fcntl.F_WRLCK, GATHER):
+                taken = last and count(fd) == 0
+                if not taken:
                     lock(fd, fcntl.F_UNLCK, ALIVE + number)
                 lock(fd, fcntl.F_UNLCK, GATHER)
-                if not (gone and last):
-                    return False
+                return taken
+            if not there:
+                break
             time.sleep(0.0005)
-        if last:
-            return True
         offset += len(piece)
 
 
