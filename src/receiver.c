@@ -164,19 +164,21 @@ struct verdict receiver_sleep(struct receiver *receiver, size_t seen)
         }
         until = deadline_in(GRACE);
     }
-    if (!receiver->dozed || gather_is_spare(&receiver->gather)) {
-        deadline soon = deadline_in(receiver->dozed ? SPARE : WATCH_AFTER);
-        enum wake wake = wait_event(deadline_sooner(until, soon));
-        if (wake == WAKE_DEADLINE && receiver->dozed) {
-            gather_free(&receiver->gather);
-        }
+    if (!receiver->dozed) {
         receiver->dozed = true;
+        deadline soon = deadline_sooner(until, deadline_in(WATCH_AFTER));
+        enum wake wake = wait_event(soon);
         return wake == WAKE_SIGNAL ? ended(receiver, wake) : verdict_done();
     }
     if (receiver_is_gone(receiver)) {
         return ended(receiver, WAKE_NAME);
     }
-    enum wake wake = wait_event(until);
+    const bool spare = gather_is_spare(&receiver->gather);
+    enum wake wake = wait_event(spare ? deadline_sooner(until, deadline_in(SPARE)) : until);
+    if (wake == WAKE_DEADLINE && spare) {
+        gather_free(&receiver->gather);
+        return verdict_done();
+    }
     if (wake == WAKE_DEADLINE && receiver->nonblock) {
         return verdict(STATUS_NOT_NOW, signed_or(receiver, "busy", "empty"));
     }

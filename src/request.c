@@ -150,7 +150,13 @@ enum wake request_rest(void *context, deadline until)
     if (request->more && has_room(request)) {
         return deadline_passed(until) ? WAKE_DEADLINE : wait_pending();
     }
-    return backlog_is_empty(&request->backlog) ? wait_event(until) : wait_ready(&end, until);
+    if (backlog_is_empty(&request->backlog)) {
+        return wait_event(until);
+    }
+    /* That there is room for the reply is news like any other: WAKE_DONE would be that a lock has been taken.
+     */
+    enum wake wake = wait_ready(&end, until);
+    return wake == WAKE_DONE ? WAKE_EVENT : wake;
 }
 
 /* Prints what has been taken still, and then ends with `v`. */

@@ -13,6 +13,8 @@
 /* How long without waiting (-n) we give a receiver, for each part, and for all those together that give up;
  * and one that has it in hand at the end. */
 #define GRACE MILLISECONDS(100)
+/* So many numbers are tried for a try. */
+#define ATTEMPTS 3
 /* So many times the first part may vanish with no receiver in sight. */
 #define STRANGERS 8
 
@@ -39,14 +41,15 @@ static bool is_last(const struct try *try)
     return try->part.offset + try->length == try->part.total;
 }
 
-/* Begins a try. Another one may have the same number only by an accident that will not happen twice. */
+/* Begins a try. Another one may have the same number only by an accident; who has locked them all means harm.
+ */
 static struct verdict begin(struct try *try)
 {
     struct message_part *part = &try->part;
 
     *part = (struct message_part){.total = try->message->length};
     try->there = try->met = false;
-    do {
+    for (int i = 0; i < ATTEMPTS; i++) {
         if (getrandom(&part->id, sizeof part->id, 0) != (ssize_t)sizeof part->id) {
             return verdict_errno("cannot make a number for the message", errno);
         }
@@ -54,7 +57,7 @@ static struct verdict begin(struct try *try)
         if (link_begin(try->sender->fd, part->id)) {
             return verdict_done();
         }
-    } while (errno == EAGAIN || errno == EACCES);
+    }
     return verdict_errno("cannot lock it", errno);
 }
 

@@ -243,6 +243,30 @@ carries() {
     status_of receivers
 }
 
+@test "a lock on every number that a try could have ends a send at once" {
+    fifo-make box
+    head -c 2000000 /dev/zero >sent
+    start holder python3 -c '
+import fcntl, os, struct, time
+box = os.open("box", os.O_RDONLY | os.O_NONBLOCK)
+fcntl.fcntl(box, 37, struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 64, 0, 0))
+print("held", flush=True)
+time.sleep(60)'
+    wait_until grep -q held holder.out
+    refused 2 'cannot lock it' bash -c 'exec fifo-send box <sent'
+}
+
+@test "a reply that standard output takes slowly does not end the try of a large request" {
+    fifo-make box
+    head -c 1500000 /dev/zero >sent
+    # shellcheck disable=SC2016
+    start server fifo-recv box sh -c 'cat >/dev/null; head -c 3000000 /dev/zero | fifo-send "$FIFO_REPLY"; sleep 2; echo end'
+    waits server
+    STDIN=sent start client bash -c 'set -o pipefail; fifo-send -r box | { sleep 1; wc -c; }'
+    ended_with 0 client server
+    assert_equal "$(cat client.out)" 3000004
+}
+
 @test "a long message that a sender cannot keep, for a limit on memory, is status 2" {
     fifo-make -b unbounded box
     head -c 64M /dev/zero >content
