@@ -25,8 +25,8 @@ struct verdict deposit(struct queue *queue, const struct mailbox *box, struct in
                        struct progress *progress, unsigned long *stored);
 
 /*
- * Stores one message on its own, with the return address that it may have: a long one, which may lie in a
- * memfd, or one that came alone. *stored is 1 if that succeeds, otherwise 0. Its memfd is closed in any case.
+ * Stores one message on its own, with the return address that it may have: a long one, or one that came
+ * alone. *stored is 1 if that succeeds, otherwise 0.
  */
 struct verdict deposit_one(struct queue *queue, struct outgoing *message, size_t *stored);
 

@@ -13,10 +13,10 @@
  *                                          to learn that the receiver has gone
  *   alive       OFD write lock on byte     held by the sender of a message in parts while its try number id
  *               2^62 + id                  may still be completed; see transfer.h
- *   queue       OFD read lock on byte 2    held by every sender that waits for the rendezvous
- *   entry       OFD write lock on byte 5   held by a sender from before it takes the rendezvous until after
- * it has given that back signatures  bytes 8 and 9              of an exclusive sender and receiver, see
- * lock.h
+ *   queue       OFD read lock on byte 2    held by every sender that waits for its turn
+ *   entry       OFD write lock on byte 5   held by a sender from before it takes the rendezvous until it
+ *                                          gives both back
+ *   signatures  bytes 8 and 9              of an exclusive sender and receiver, see lock.h
  *
  * Why hand beside turn: a receiver opens the FIFO read-only, where only read locks are to be had, and read
  * locks do not exclude each other: that is what turn is for. An exclusive receiver keeps turn while it waits,

@@ -63,9 +63,9 @@ struct sender {
     /* What is done whenever something has happened, until the message is taken: true ends that, with
      * status 4. */
     bool (*attend)(void *context);
-    enum wake (*rest)(void *context,
-                      deadline until); /* how to wait meanwhile, never WAKE_DONE; NULL: by wait_event() */
-    bool (*occupied)(void *context);   /* whether rest() has more to wait for than wait_event() has */
+    /* How to wait meanwhile, never WAKE_DONE; NULL: by wait_event(). */
+    enum wake (*rest)(void *context, deadline until);
+    bool (*occupied)(void *context); /* whether rest() has more to wait for than wait_event() has */
     void *attending;
     struct standing standing;
     struct frame frame; /* of a short one: its bytes */
