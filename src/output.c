@@ -1,6 +1,6 @@
 #include "output.h"
 
-#include "parts.h"
+#include "iovecs.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ struct verdict output_flush(struct output *output)
         wait_call(write_some, &writing, &written, output->until, WAIT_MORTAL | WAIT_COUNTED);
         if (written >= 0) {
             output->written += (size_t)written;
-            at = parts_skip(output->parts, at, output->count, (size_t)written);
+            at = iovecs_skip(output->parts, at, output->count, (size_t)written);
         } else if (errno == EAGAIN) {
             (void)wait_until_ready(output->fd, POLLOUT, output->until, WAIT_MORTAL);
         } else if (errno != EINTR) {

@@ -1,6 +1,6 @@
 #include "queue-inner.h"
 
-#include "parts.h"
+#include "iovecs.h"
 #include "repair.h"
 
 #include <errno.h>
@@ -104,7 +104,7 @@ static int write_all(int fd, struct iovec *parts, int count, uint64_t at)
             return -1;
         }
         at += (uint64_t)written;
-        next = parts_skip(parts, next, count, (size_t)written);
+        next = iovecs_skip(parts, next, count, (size_t)written);
     }
     return 0;
 }
