@@ -9,6 +9,8 @@
 
 /* So much memory does no harm in a process that waits. */
 #define LITTLE ((size_t)8 << 20)
+/* How long more of it is kept for the next message. */
+#define SPARE MILLISECONDS(1000)
 
 bool gather_is_next(const struct gather *gather, const struct message *part)
 {
@@ -16,9 +18,9 @@ bool gather_is_next(const struct gather *gather, const struct message *part)
            part->part.offset == gather->length;
 }
 
-bool gather_is_spare(const struct gather *gather)
+deadline gather_kept_until(const struct gather *gather)
 {
-    return !gather->active && gather->content.ready > LITTLE;
+    return !gather->active && gather->content.ready > LITTLE ? gather->kept : DEADLINE_NEVER;
 }
 
 void gather_free(struct gather *gather)
@@ -122,6 +124,7 @@ void gather_end(struct gather *gather, int fd)
 {
     if (gather->active) {
         gather->active = false;
+        gather->kept = deadline_in(SPARE);
         link_give(fd, LINK_GATHER);
     }
 }

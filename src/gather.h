@@ -5,14 +5,15 @@
  * sees it, until the message has been dealt with. While parts are gathered the receiver keeps turn, and the
  * lock `gather` (link.h), which the kernel drops if it dies: then the sender begins anew for another one.
  *
- * struct gather owns its memory, which is kept for the next message, until gather_free() or the end of the
- * process. The descriptor is the receiver's, who holds the hand lock for everything that reads. Nothing here
- * waits.
+ * struct gather owns its memory, until gather_free() or the end of the process. Much of it is kept for the
+ * next message, for a second. The descriptor is the receiver's, who holds the hand lock for everything that
+ * reads. Nothing here waits.
  */
 #ifndef FIFO_GATHER_H
 #define FIFO_GATHER_H
 
 #include "buffer.h"
+#include "deadline.h"
 #include "message.h"
 
 #include <stdbool.h>
@@ -28,7 +29,8 @@ struct gather {
     pid_t sender;
     struct return_address back;
     struct buffer content;
-    size_t piece; /* the length of the part that came last */
+    deadline kept; /* nothing is gathered: until when the content's memory is */
+    size_t piece;  /* the length of the part that came last */
 };
 
 /* Whether the part is the one that has to come next. */
@@ -61,8 +63,11 @@ bool gather_discard(struct gather *gather, int fd, const struct message *part);
 /* Nothing is gathered any more, and the lock goes back. */
 void gather_end(struct gather *gather, int fd);
 
-/* Whether there is memory that a process which has long to wait should give back: by gather_free(). */
-bool gather_is_spare(const struct gather *gather);
+/*
+ * The moment until which who waits may keep the memory: DEADLINE_NEVER while it is needed, or is little. Then
+ * it is due for gather_free().
+ */
+deadline gather_kept_until(const struct gather *gather);
 
 /* Frees the memory. Nothing may be gathered. */
 void gather_free(struct gather *gather);

@@ -12,8 +12,6 @@
 
 /* How long -n waits for a sender that is at the mailbox but has no message in it yet. */
 #define GRACE MILLISECONDS(100)
-/* How long the memory that one message has needed is kept for the next one. */
-#define SPARE MILLISECONDS(1000)
 
 const char *const receiver_rival = "another program reads this mailbox without locking, at the same time";
 
@@ -54,6 +52,22 @@ static struct verdict ended(const struct receiver *receiver, enum wake wake)
     }
 }
 
+/* How long to wait at most, with memory that others could use. */
+static deadline with_memory(const struct receiver *receiver, deadline until)
+{
+    return deadline_sooner(until, gather_kept_until(&receiver->gather));
+}
+
+/* Frees it, if it is time for that. */
+static bool gives_back(struct receiver *receiver)
+{
+    if (!deadline_passed(gather_kept_until(&receiver->gather))) {
+        return false;
+    }
+    gather_free(&receiver->gather);
+    return true;
+}
+
 struct verdict receiver_take_turn(struct receiver *receiver)
 {
     if (receiver->turn) {
@@ -69,10 +83,13 @@ struct verdict receiver_take_turn(struct receiver *receiver)
         if (receiver_is_gone(receiver)) {
             return ended(receiver, WAKE_NAME);
         }
-        enum wake wake =
-            link_wait(receiver->fd, LINK_RECEIVER, LINK_TURN, receiver->until, WAIT_NAME | WAIT_MORTAL);
+        enum wake wake = link_wait(receiver->fd, LINK_RECEIVER, LINK_TURN,
+                                   with_memory(receiver, receiver->until), WAIT_NAME | WAIT_MORTAL);
         if (wake == WAKE_DONE) {
             return have_turn(receiver);
+        }
+        if (wake == WAKE_DEADLINE && gives_back(receiver)) {
+            continue;
         }
         if (wake == WAKE_DEADLINE) {
             return verdict(STATUS_TIMEOUT,
@@ -173,10 +190,8 @@ struct verdict receiver_sleep(struct receiver *receiver, size_t seen)
     if (receiver_is_gone(receiver)) {
         return ended(receiver, WAKE_NAME);
     }
-    const bool spare = gather_is_spare(&receiver->gather);
-    enum wake wake = wait_event(spare ? deadline_sooner(until, deadline_in(SPARE)) : until);
-    if (wake == WAKE_DEADLINE && spare) {
-        gather_free(&receiver->gather);
+    enum wake wake = wait_event(with_memory(receiver, until));
+    if (wake == WAKE_DEADLINE && gives_back(receiver)) {
         return verdict_done();
     }
     if (wake == WAKE_DEADLINE && receiver->nonblock) {
@@ -191,6 +206,7 @@ static struct verdict still_wanted(struct receiver *receiver)
     if (receiver->busy++ == 0) {
         return verdict_done();
     }
+    gives_back(receiver);
     if (deadline_passed(receiver->until)) {
         return ended(receiver, WAKE_DEADLINE);
     }

@@ -6,8 +6,9 @@
  * one byte more; receiver_release() without it gives them back.
  *
  * struct receiver owns its descriptors and the content of what is in hand, until the next
- * receiver_next() or receiver_release(). Everything that blocks ends at the deadline, when the mailbox
- * loses its name, or by a signal that asks us to end (verdict.status: STATUS_SIGNAL plus its number).
+ * receiver_next() or receiver_release(); memory that a large one has needed is kept for a second. Everything
+ * that blocks ends at the deadline, when the mailbox loses its name, or by a signal that asks us to end
+ * (verdict.status: STATUS_SIGNAL plus its number).
  */
 #ifndef FIFO_RECEIVER_H
 #define FIFO_RECEIVER_H

@@ -275,8 +275,13 @@ nothing_is_left() {
     ended_with 0 other
 }
 
-# switches NAME: how often the peer has gone to sleep so far.
-switches() { awk '/^voluntary/ { print $2 }' "/proc/$(<"$1.pid")/status"; }
+# switches NAME...: how often the peers have gone to sleep so far.
+switches() {
+    local name
+    for name; do
+        cat "/proc/$(<"$name.pid")/status"
+    done | awk '/^voluntary/ { sum += $2 } END { print sum }'
+}
 
 @test "senders that wait are not woken by each part of another one's message" {
     fifo-make box
@@ -287,11 +292,48 @@ switches() { awk '/^voluntary/ { print $2 }' "/proc/$(<"$1.pid")/status"; }
         start "$name" fifo-send box "$name"
         waits "$name"
     done
-    before=$(switches fourth)
+    before=$(switches second third fourth)
     within fifo-recv box | cmp - large
     ended_with 0 first
-    after=$(switches fourth)
-    ((after - before < 10))
+    after=$(switches second third fourth)
+    ((after - before < 10)) # there are twenty parts and more
     within fifo-recv -c 3 box >out
     ended_with 0 second third fourth
+}
+
+# is_small NAME: the peer has little memory.
+is_small() { (($(awk '/^RssAnon/ { print $2 }' "/proc/$(<"$1.pid")/status") < 8192)); }
+
+# grows_to BYTES: what the receiver has printed is more than that.
+grows_to() { (($(stat -c %s receiver.out) > $1)); }
+
+@test "whoever waits gives back the memory that a long message has needed" {
+    fifo-make box
+    { head -c 40M /dev/zero | tr '\0' x && echo; } >large
+    start receiver fifo-recv -f box
+    mkfifo feed
+    exec 8<>feed
+    STDIN=feed start sender fifo-send -l box 8>&-
+    cat large >&8
+    wait_until grows_to 40000000
+    # One waits for input, the other one for messages.
+    wait_until is_small sender
+    wait_until is_small receiver
+    # And now the receiver waits for its turn, beside one that works.
+    cat large >&8
+    wait_until grows_to 80000000
+    start worker strace -o trace -e trace=flock -e inject=flock:delay_exit=60000000 fifo-recv -x box
+    wait_until grep -q flock trace
+    echo next >&8
+    wait_until is_small receiver
+    exec 8>&-
+}
+
+@test "short messages all the time do not keep the memory of a long one" {
+    fifo-make box
+    head -c 40M /dev/zero >large
+    start receiver fifo-recv -f box
+    within fifo-send box <large
+    start many bash -c 'while :; do echo x; done | fifo-send -l box'
+    wait_until is_small receiver
 }
