@@ -24,7 +24,7 @@ struct dispatch {
     bool batched;          /* the input is cut into messages, of which those that are there go at once */
     struct asking *asking; /* -r, --receipt: they go one at a time, each with this; or NULL */
 
-    struct sender *sender;
+    struct sender *sender; /* set by dispatch() */
 
     /* What has been read and not been sent yet: a batch, and behind it perhaps one message that does not fit.
      */

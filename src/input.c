@@ -11,9 +11,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define CHUNK ((size_t)256 * 1024)
+/* So much is read at once: most of a batch, so that few are needed, and the rest of a line still fits in. */
+#define CHUNK ((size_t)384 * 1024)
 /* How far at most we read ahead. */
 #define AHEAD ((size_t)8 << 20)
+/* So much memory does no harm in a process that waits for more to send. */
+#define LITTLE ((size_t)8 << 20)
 
 struct reading {
     int fd;
@@ -33,6 +36,22 @@ static char *rest(const struct input *input)
     return (char *)input->buffer.bytes + input->start;
 }
 
+static bool has_room(const struct input *input, size_t ahead)
+{
+    return input->buffer.size - input->end > CHUNK + ahead;
+}
+
+/* Has room for more. Address space costs nothing, and moving what is there does; but where so much of it
+ * cannot be had, a little will do. */
+static bool grow(struct input *input)
+{
+    struct buffer *buffer = &input->buffer;
+
+    return has_room(input, input->ahead) ||
+           (buffer_grow(buffer, 16 * buffer->size + 2 * CHUNK + input->ahead + 1) && has_room(input, 0)) ||
+           (buffer_grow(buffer, input->end + 2 * CHUNK + 1) && has_room(input, 0));
+}
+
 /* Makes room behind what is in the buffer. One byte of it always stays, for a newline behind the last item.
  */
 static bool make_room(struct input *input)
@@ -43,12 +62,8 @@ static bool make_room(struct input *input)
         input->looked -= input->start;
         input->start = 0;
     }
-    if (input->buffer.size - input->end <= CHUNK + input->ahead &&
-        !buffer_grow(&input->buffer, 2 * input->buffer.size + 2 * CHUNK + input->ahead + 1)) {
-        return false;
-    }
     /* Where so much has come, there is more. */
-    return input->end < CHUNK || buffer_populate(&input->buffer, input->end + CHUNK);
+    return grow(input) && (input->end < CHUNK || buffer_populate(&input->buffer, input->end + CHUNK));
 }
 
 static struct verdict add(struct input *input, ssize_t got)
@@ -92,6 +107,11 @@ static struct verdict fill_now(struct input *input)
 /* Reads on into the buffer. */
 static struct verdict fill(struct input *input)
 {
+    if (input->start == input->end && input->buffer.ready > LITTLE) {
+        buffer_drop(
+            &input->buffer); /* a long message has been sent, and the next one may be long in coming */
+        input->start = input->end = input->looked = 0;
+    }
     if (!make_room(input)) {
         return verdict_errno("cannot keep the input", errno);
     }

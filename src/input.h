@@ -1,8 +1,9 @@
 /*
  * input: hands out the messages to send: operands, or what -l, -0, -s or none of them make of standard input.
  *
- * struct input owns its memory. The content of a message is valid until the next call. Reading blocks until
- * the deadline, and dies there by the signals that end a process: nothing is in flight.
+ * struct input owns its memory. The content of a message is valid until the next call of anything but
+ * input_read_ahead(). Reading blocks until the deadline, and dies there by the signals that end a process:
+ * nothing is in flight.
  */
 #ifndef FIFO_INPUT_H
 #define FIFO_INPUT_H
