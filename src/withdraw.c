@@ -103,6 +103,7 @@ static size_t rest_of(const struct standing *ours, const struct peek *peek)
 {
     const bool in_body = ours->body_length >= TELLING;
     const unsigned char *end = in_body ? ours->body + ours->body_length : ours->head + ours->head_length;
+    const size_t behind = in_body ? 0 : ours->body_length;
     const size_t most = standing_length(ours) - 1;
 
     if (standing_length(ours) <= PIPE_BUF || peek->length < TELLING ||
@@ -110,8 +111,9 @@ static size_t rest_of(const struct standing *ours, const struct peek *peek)
         return 0;
     }
     /* From the longest: where the content repeats itself, a shorter one looks just so. */
-    for (size_t rest = peek->length < most ? peek->length : most; rest >= TELLING; rest--) {
-        if (ends_so(ours, peek->bytes, rest)) {
+    for (size_t rest = peek->length < most ? peek->length : most; rest >= TELLING + behind; rest--) {
+        const unsigned char *telling = peek->bytes + rest - behind - TELLING;
+        if (memcmp(telling, end - TELLING, TELLING) == 0 && ends_so(ours, peek->bytes, rest)) {
             return rest;
         }
     }
@@ -245,15 +247,18 @@ enum withdrawal withdraw(struct sender *sender)
     return result;
 }
 
-/* Waits until there is some room. */
+/* Waits until there is some room. Who is asked to end waits no longer than at the deadline. */
 static bool gets_room(const struct sender *sender)
 {
     struct pollfd end = {.fd = sender->fd, .events = POLLOUT};
-    struct timespec left;
-    deadline last = sender->until > DEADLINE_NEVER - GRACE ? DEADLINE_NEVER : sender->until + GRACE;
+    const deadline last = sender->until > DEADLINE_NEVER - GRACE ? DEADLINE_NEVER : sender->until + GRACE;
+    const deadline until = deadline_sooner(deadline_in(PATIENCE), last);
+    enum wake wake = WAKE_EVENT;
 
-    deadline_left(deadline_sooner(deadline_in(PATIENCE), last), &left);
-    return ppoll(&end, 1, &left, NULL) == 1;
+    while (wake == WAKE_EVENT || wake == WAKE_NAME) {
+        wake = wait_ready(&end, until);
+    }
+    return wake == WAKE_DONE || (wake == WAKE_SIGNAL && poll(&end, 1, GRACE / MILLISECONDS(1)) == 1);
 }
 
 void withdraw_put_back(struct sender *sender, const unsigned char *bytes, size_t length)
