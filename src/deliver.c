@@ -19,7 +19,7 @@
 /* How often at most we look through a full FIFO while it is being emptied. */
 #define LOOK MILLISECONDS(20)
 
-static const char *const in_hand = "a receiver has the message in hand and has not finished";
+const char *const deliver_in_hand = "a receiver has the message in hand and has not finished";
 static const char *const in_pieces =
     "a program that reads without locking has taken only a part of the message";
 
@@ -59,13 +59,30 @@ struct verdict deliver_interrupted(struct verdict why, struct verdict found)
     return why.status > STATUS_SIGNAL ? why : found;
 }
 
+bool deliver_stops(struct sender *sender, bool over, enum wake wake, deadline until, struct verdict *why)
+{
+    if (over) {
+        *why = verdict(STATUS_UNCERTAIN, "its receiver has failed");
+        return true;
+    }
+    if (wake == WAKE_SIGNAL || deadline_passed(until)) {
+        *why = put_gave_up(sender, wake == WAKE_SIGNAL ? wake : WAKE_DEADLINE);
+        return true;
+    }
+    if (sender_is_gone(sender)) {
+        *why = put_gave_up(sender, WAKE_NAME);
+        return true;
+    }
+    return false;
+}
+
 /*
  * Takes back what is still there, and returns `why`; or status 0 if all has been taken, or 4 if a receiver
  * keeps it in hand.
  */
 static struct verdict conclude(struct sender *sender, struct flight *flight, struct verdict why)
 {
-    struct verdict v = verdict(STATUS_UNCERTAIN, in_hand);
+    struct verdict v = verdict(STATUS_UNCERTAIN, deliver_in_hand);
 
     if (!sender_take_hand(sender, 0)) {
         flight->left =
@@ -110,6 +127,7 @@ static struct verdict await(struct sender *sender, struct flight *flight)
     deadline until = sender->nonblock ? deadline_in(GRACE) : sender->until;
     deadline look = deadline_in(LOOK);
     deadline patience = DEADLINE_NEVER;
+    struct verdict why;
     const bool told = sender->armed; /* of everything since the look after the write */
 
     if (!sender_arm(sender)) {
@@ -127,14 +145,8 @@ static struct verdict await(struct sender *sender, struct flight *flight)
             sender_give_hand(sender);
             return deliver_taken(sender);
         }
-        if (over) {
-            return conclude(sender, flight, verdict(STATUS_UNCERTAIN, "its receiver has failed"));
-        }
-        if (wake == WAKE_SIGNAL || deadline_passed(until)) {
-            return conclude(sender, flight, put_gave_up(sender, wake == WAKE_SIGNAL ? wake : WAKE_DEADLINE));
-        }
-        if (sender_is_gone(sender)) {
-            return conclude(sender, flight, put_gave_up(sender, WAKE_NAME));
+        if (deliver_stops(sender, over, wake, until, &why)) {
+            return conclude(sender, flight, why);
         }
         if (sender->box.anonymous && withdraw_has_no_reader(sender)) {
             if (withdraw_look(sender) == PLACE_NONE) {
@@ -216,9 +228,9 @@ static struct verdict deliver_some(struct sender *sender, const struct batch *ba
 {
     struct flight flight = {.batch = batch, .from = *at};
 
-    if (!put_batch(sender, batch, *at, last_of_quota(sender, batch, *at), &flight.to)) {
-        return verdict(STATUS_UNCERTAIN,
-                       "another program filled it without locking, and a part of the message is in it");
+    struct verdict v = put_batch(sender, batch, *at, last_of_quota(sender, batch, *at), &flight.to);
+    if (v.status != STATUS_DONE) {
+        return v;
     }
     if (flight.to == *at) {
         return deliver_one(sender, batch, at);
@@ -231,7 +243,7 @@ static struct verdict deliver_some(struct sender *sender, const struct batch *ba
     flight.bulky = batch_start(batch, flight.to) - batch_start(batch, flight.from) > PIPE_BUF;
     deadline prompt = deadline_in(PROMPT);
     prepare_next(sender, batch, flight.to);
-    struct verdict v = await(sender, &flight);
+    v = await(sender, &flight);
     size_t count = flight.to - flight.from;
     if (deadline_passed(prompt)) {
         sender->quota = (count + 1) / 2;

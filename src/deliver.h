@@ -37,6 +37,15 @@ static inline bool deliver_is_over(struct sender *sender)
     return sender->attend != NULL && sender->attend(sender->attending);
 }
 
+/*
+ * Whether to wait no longer, after `wake`: *why is what to say if it is withdrawn then. `over`: what
+ * deliver_is_over() has said, before the last look; a receiver that is done takes the message first.
+ */
+bool deliver_stops(struct sender *sender, bool over, enum wake wake, deadline until, struct verdict *why);
+
+/* What is said of a message that a receiver does not let go of. */
+extern const char *const deliver_in_hand;
+
 /* A signal ends us, whatever it found: `why`, unless it has found that the message is not withdrawn. */
 struct verdict deliver_interrupted(struct verdict why, struct verdict found);
 

@@ -29,26 +29,39 @@ static bool short_one(struct sender *sender)
 /* Lays out a message of more than PIPE_BUF bytes in one frame. False: it does not fit into one. */
 static bool long_one(struct sender *sender, const struct outgoing *message)
 {
-    struct batch *alone = &sender->alone;
+    const unsigned char *content = message->content;
+    const size_t length = message->length;
+    unsigned char *head = sender->frame.bytes;
+    size_t header = 0;
 
-    batch_clear(alone);
-    if (!batch_add(alone, message)) {
+    if (length > BATCH_BYTES) {
         return false;
     }
-    stage_prepare(&sender->stage, sender->fd, batch_start(alone, 1));
-    sender->standing = (struct standing){.head = alone->bytes, .head_length = batch_start(alone, 1)};
-    return stage_fill(&sender->stage, alone, 0, 1);
+    if (message->back != NULL || !message_is_line(content, length)) {
+        header = message_put_header(head, length, getpid(), message->back);
+    }
+    if (header + length > BATCH_BYTES) {
+        return false;
+    }
+    /* So much of the content goes with the header, of which every message of this length has the same. */
+    const size_t piece = PIPE_BUF / 2;
+    memcpy(head + header, content, piece);
+    sender->standing = (struct standing){
+        .head = head, .head_length = header + piece, .body = content + piece, .body_length = length - piece};
+    stage_prepare(&sender->stage, sender->fd, header + length);
+    return stage_fill_frame(&sender->stage, NULL, head, header, content, length);
 }
 
 bool framing_make(struct sender *sender, const struct outgoing *message, size_t count, enum tail tail)
 {
-    const bool line = message->bare ||
-                      (message->back == NULL && tail == TAIL_CLEAN && count <= FRAMING_BACKLOG &&
-                       message->length <= BATCH_BYTES && message_is_line(message->content, message->length));
+    const bool line =
+        message->length <= PIPE_BUF &&
+        (message->bare || (message->back == NULL && tail == TAIL_CLEAN && count <= FRAMING_BACKLOG &&
+                           message_is_line(message->content, message->length)));
     /* Who may not look cannot take a record back, unless it goes with the FIFO. */
     const bool record = count == 0 && (sender->readable || sender->box.anonymous);
 
-    if (line && message->length <= PIPE_BUF) {
+    if (line) {
         message_put_line(&sender->frame, message->content, message->length);
         return short_one(sender);
     }
@@ -100,7 +113,7 @@ size_t framing_make_part(struct sender *sender, const struct outgoing *message,
 
     message_put_part(frame->bytes, part, length, getpid(), message->back);
     if (head + length > PIPE_BUF && !stage_has_part(&sender->stage, part) &&
-        !stage_fill_part(&sender->stage, part, frame->bytes, head, content + offset, length)) {
+        !stage_fill_frame(&sender->stage, part, frame->bytes, head, content + offset, length)) {
         length = PIPE_BUF - head;
         message_put_part(frame->bytes, part, length, getpid(), message->back);
     }
@@ -124,7 +137,7 @@ void framing_prepare_part(struct sender *sender, const struct outgoing *message,
 
     if (head_length + length > PIPE_BUF) {
         message_put_part(head, part, length, getpid(), message->back);
-        stage_fill_part(&sender->stage, part, head, head_length,
-                        (const char *)message->content + (size_t)part->offset, length);
+        stage_fill_frame(&sender->stage, part, head, head_length,
+                         (const char *)message->content + (size_t)part->offset, length);
     }
 }

@@ -107,14 +107,22 @@ size_t message_record_length(size_t length, const struct return_address *back)
     return header_length(back) + length;
 }
 
+size_t message_put_header(unsigned char *at, size_t length, pid_t sender, const struct return_address *back)
+{
+    assert(length < UINT32_MAX - ADDRESSED);
+    put_header(at, TYPE_RECORD, length, sender, back);
+    return header_length(back);
+}
+
 size_t message_put_record(unsigned char *at, const void *content, size_t length, pid_t sender,
                           const struct return_address *back)
 {
-    assert(length < UINT32_MAX - ADDRESSED);
+    size_t header = message_put_header(at, length, sender, back);
+
     if (length > 0) {
-        memcpy(at + header_length(back), content, length);
+        memcpy(at + header, content, length);
     }
-    return put_header(at, TYPE_RECORD, length, sender, back);
+    return header + length;
 }
 
 void message_put_notice(struct frame *frame, const void *content, size_t length, pid_t sender)

@@ -87,6 +87,9 @@ size_t message_record_length(size_t length, const struct return_address *back);
 size_t message_put_record(unsigned char *at, const void *content, size_t length, pid_t sender,
                           const struct return_address *back);
 
+/* Makes only what stands before the content. Returns how many bytes that is. */
+size_t message_put_header(unsigned char *at, size_t length, pid_t sender, const struct return_address *back);
+
 /*
  * Makes what stands before the `length` bytes of content of a part: at most MESSAGE_HEAD_MAX bytes, so many
  * are returned. `back` may be NULL.

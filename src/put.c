@@ -18,7 +18,7 @@ enum { PUT_DONE = 0, PUT_AGAIN = -1, PUT_TORN = -2, PUT_ENDED = -3 };
 struct verdict put_gave_up(const struct sender *sender, enum wake wake)
 {
     if (wake == WAKE_NAME) {
-        return verdict(STATUS_GONE, "removed while waiting; the message is withdrawn");
+        return verdict(STATUS_GONE, sender_gone);
     }
     if (wake == WAKE_SIGNAL) {
         return verdict(STATUS_SIGNAL + wait_signal(), "ended by a signal; the message is withdrawn");
@@ -194,6 +194,12 @@ static int try_put(struct sender *sender, struct wanted *wanted, struct verdict 
     return write_frame(sender, count);
 }
 
+static struct verdict torn(void)
+{
+    return verdict(STATUS_UNCERTAIN,
+                   "another program filled it without locking, and a part of the message is in it");
+}
+
 static struct verdict put(struct sender *sender, struct wanted *wanted)
 {
     const unsigned reopened = sender->reopened;
@@ -205,8 +211,7 @@ static struct verdict put(struct sender *sender, struct wanted *wanted)
             return v;
         }
         if (error == PUT_TORN) {
-            return verdict(STATUS_UNCERTAIN,
-                           "another program filled it without locking, and a part of the message is in it");
+            return torn();
         }
         /* Raw writers may take the room each time before we do: then no wait below ever lasts. */
         if (deadline_passed(sender->until) || wait_pending() == WAKE_SIGNAL) {
@@ -240,7 +245,8 @@ struct verdict put_part(struct sender *sender, const struct outgoing *message,
     return v;
 }
 
-bool put_batch(struct sender *sender, const struct batch *batch, size_t from, size_t most, size_t *end)
+struct verdict put_batch(struct sender *sender, const struct batch *batch, size_t from, size_t most,
+                         size_t *end)
 {
     struct stage *stage = &sender->stage;
     const size_t piece = batch_piece(batch, from, most);
@@ -263,10 +269,10 @@ bool put_batch(struct sender *sender, const struct batch *batch, size_t from, si
     }
     *end = from;
     if (put == 0) {
-        return true;
+        return verdict_done();
     }
     bool whole = put == batch_start(batch, to) - start;
     int left = settle(sender, batch->bytes + start, put, put, whole);
     *end = left == PUT_DONE ? to : from;
-    return left != PUT_TORN;
+    return left == PUT_TORN ? torn() : verdict_done();
 }

@@ -31,10 +31,11 @@ struct verdict put_part(struct sender *sender, const struct outgoing *message,
 
 /*
  * Puts frames of the batch into the empty FIFO in one go, up to frame `most`. The hand lock is held. *end is
- * the index behind the last one; `from` if there was no room, no reader, or a raw writer in the way. False: a
- * part of them is there, and cannot be taken out.
+ * the index behind the last one; `from` if there was no room, no reader, or a raw writer in the way. Status
+ * 4: a part of them is there, and cannot be taken out.
  */
-bool put_batch(struct sender *sender, const struct batch *batch, size_t from, size_t most, size_t *end);
+struct verdict put_batch(struct sender *sender, const struct batch *batch, size_t from, size_t most,
+                         size_t *end);
 
 /* What a wait that ended says about a message that is not, or no longer, in the FIFO. */
 struct verdict put_gave_up(const struct sender *sender, enum wake wake);

@@ -10,7 +10,7 @@
 /* How long we wait for a receiver between two messages, or for senders to go first. */
 #define GRACE MILLISECONDS(100)
 
-static const char *const gone = "removed while waiting; the message is withdrawn";
+const char *const sender_gone = "removed while waiting; the message is withdrawn";
 
 /* Opens the write end when somebody opens the other one. */
 static struct verdict wait_for_reader(struct sender *sender)
@@ -23,7 +23,7 @@ static struct verdict wait_for_reader(struct sender *sender)
     }
     struct verdict v = mailbox_open_waiting(&sender->box, sender->until, &sender->fd);
     if (v.status == STATUS_GONE) {
-        v.reason = sender->raw ? "removed while waiting" : gone;
+        v.reason = sender->raw ? "removed while waiting" : sender_gone;
     }
     return v;
 }
@@ -102,7 +102,7 @@ void sender_give_hand(struct sender *sender)
 static void leave(struct sender *sender)
 {
     link_give(sender->fd, LINK_ALL);
-    sender->entry = sender->rendezvous = sender->hand = false;
+    sender->rendezvous = sender->hand = false;
 }
 
 void sender_release(struct sender *sender)
@@ -130,19 +130,19 @@ static void yield(struct sender *sender)
     }
 }
 
-/* Waits for our turn among the senders. */
-static struct verdict queue(struct sender *sender)
+/* Waits for our turn among the senders: for `entry`, if we do not have that, and then for the rendezvous. */
+static struct verdict queue(struct sender *sender, bool entry)
 {
     while (!sender->rendezvous) {
         /* The one before us may have left because the mailbox did. */
         if (sender_is_gone(sender)) {
-            return verdict(STATUS_GONE, gone);
+            return verdict(STATUS_GONE, sender_gone);
         }
-        switch (link_wait(sender->fd, LINK_SENDER, sender->entry ? LINK_RENDEZVOUS : LINK_ENTRY,
-                          sender->until, WAIT_NAME | WAIT_MORTAL)) {
+        switch (link_wait(sender->fd, LINK_SENDER, entry ? LINK_RENDEZVOUS : LINK_ENTRY, sender->until,
+                          WAIT_NAME | WAIT_MORTAL)) {
         case WAKE_DONE:
-            sender->rendezvous = sender->entry;
-            sender->entry = true;
+            sender->rendezvous = entry;
+            entry = true;
             break;
         case WAKE_DEADLINE:
             return verdict(STATUS_TIMEOUT,
@@ -154,7 +154,7 @@ static struct verdict queue(struct sender *sender)
             break;
         }
     }
-    return sender_is_gone(sender) ? verdict(STATUS_GONE, gone) : verdict_done();
+    return sender_is_gone(sender) ? verdict(STATUS_GONE, sender_gone) : verdict_done();
 }
 
 /* The rendezvous is ours. */
@@ -174,10 +174,9 @@ struct verdict sender_meet(struct sender *sender)
     if (sender->served && !sender->nonblock) {
         yield(sender);
     }
-    sender->entry = link_try(sender->fd, LINK_SENDER, LINK_ENTRY);
-    sender->hand = sender->entry && link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS_AND_HAND);
-    sender->rendezvous =
-        sender->hand || (sender->entry && link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS));
+    const bool entry = link_try(sender->fd, LINK_SENDER, LINK_ENTRY);
+    sender->hand = entry && link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS_AND_HAND);
+    sender->rendezvous = sender->hand || (entry && link_try(sender->fd, LINK_SENDER, LINK_RENDEZVOUS));
     if (sender->rendezvous) {
         return met(sender);
     }
@@ -189,7 +188,7 @@ struct verdict sender_meet(struct sender *sender)
     if (sender->readable) {
         link_enqueue(sender->fd);
     }
-    struct verdict v = queue(sender);
+    struct verdict v = queue(sender, entry);
     link_give(sender->fd, LINK_QUEUE);
     if (v.status == STATUS_DONE) {
         return met(sender);
@@ -206,7 +205,7 @@ struct verdict sender_reopen(struct sender *sender)
     if (v.status == STATUS_DONE) {
         close(old);
         sender->reopened++;
-        sender->armed = sender->entry = sender->rendezvous = sender->hand = false;
+        sender->armed = sender->rendezvous = sender->hand = false;
         v = sender_meet(sender);
     }
     return v;
@@ -220,7 +219,7 @@ struct verdict sender_wait_hand(struct sender *sender)
     const deadline until = sender->nonblock && !sender->hand ? deadline_in(GRACE) : sender->until;
     while (!sender->hand) {
         if (sender_is_gone(sender)) {
-            return verdict(STATUS_GONE, gone);
+            return verdict(STATUS_GONE, sender_gone);
         }
         switch (link_wait(sender->fd, LINK_SENDER, LINK_HAND, until, WAIT_NAME | WAIT_MORTAL)) {
         case WAKE_DONE:
@@ -260,5 +259,4 @@ void sender_close(struct sender *sender)
     close(sender->fd); /* and with it, all the locks */
     peek_drop(&sender->peek);
     stage_drop(&sender->stage);
-    batch_drop(&sender->alone);
 }

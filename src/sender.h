@@ -45,8 +45,7 @@ struct sender {
     int fd;
     unsigned reopened; /* how often it has been another descriptor, without the locks of the one before */
     bool readable;     /* we may read: look at what is in the FIFO, and take ours back */
-    bool entry;        /* locks that we hold, see link.h */
-    bool rendezvous;
+    bool rendezvous;   /* locks that we hold, see link.h; the first together with `entry` */
     bool hand;
     bool armed;
     bool watched;
@@ -56,8 +55,8 @@ struct sender {
     size_t counted;            /* bytes of the message on its way that are already */
     size_t quota;              /* how many messages of a batch go at once, see deliver.h */
     struct stage stage;
-    /* What may be done while a receiver is at work: returns the batch that follows, NULL if there is none
-     * yet. */
+    /* What may be done while a receiver is at work on what was put last, such as to read more input: returns
+     * the batch that follows, NULL if there is none yet. */
     const struct batch *(*meanwhile)(void *context);
     void *context;
     /* What is done whenever something has happened, until the message is taken: true ends that, with
@@ -68,8 +67,7 @@ struct sender {
     bool (*occupied)(void *context); /* whether rest() has more to wait for than wait_event() has */
     void *attending;
     struct standing standing;
-    struct frame frame; /* of a short one: its bytes */
-    struct batch alone; /* of a long one, in one frame */
+    struct frame frame; /* its bytes or, of a long one, the first of them */
     bool doubtful;      /* something else is beside it, and we may not look: it may have swallowed ours */
     bool hideable;      /* what stands before it would run into it, if its beginning were gone */
     size_t unit;        /* -s: the size of every message in the FIFO, otherwise 0 */
@@ -92,8 +90,9 @@ struct verdict sender_meet(struct sender *sender);
 /* Opens the write end anew when there is a reader again; waits for our turn again. */
 struct verdict sender_reopen(struct sender *sender);
 
-/* Whether the mailbox has lost its name. Looking for it starts here, see watch.h. */
+/* Whether the mailbox has lost its name, and what is said then. Looking for it starts here, see watch.h. */
 bool sender_is_gone(struct sender *sender);
+extern const char *const sender_gone;
 
 /*
  * Takes the hand lock, which receivers hold while they work on a message. Nothing of ours is in the FIFO.

@@ -72,8 +72,8 @@ bool stage_fill(struct stage *stage, const struct batch *batch, size_t from, siz
     return is_staged(stage, written > 0 ? (size_t)written : 0, length);
 }
 
-bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head,
-                     size_t head_length, const void *content, size_t length)
+bool stage_fill_frame(struct stage *stage, const struct message_part *part, const void *head,
+                      size_t head_length, const void *content, size_t length)
 {
     union {
         const void *in;
@@ -81,12 +81,12 @@ bool stage_fill_part(struct stage *stage, const struct message_part *part, const
     } places[] = {{head}, {content}};
     const struct iovec pieces[] = {{places[0].out, head_length}, {places[1].out, length}};
 
-    if (!make_empty(stage, head_length + length)) {
+    if (head_length + length > stage->most || !make_empty(stage, head_length + length)) {
         return false;
     }
     ssize_t written = writev(stage->pipe[1], pieces, 2);
     stage->batch = NULL;
-    stage->part = *part;
+    stage->part = part == NULL ? (struct message_part){0} : *part;
     return is_staged(stage, written > 0 ? (size_t)written : 0, head_length + length);
 }
 

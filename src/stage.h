@@ -25,11 +25,11 @@
 struct stage {
     int pipe[2];
     size_t length;             /* bytes that are staged; 0: nothing is */
-    const struct batch *batch; /* they are of this batch; NULL: they are a part */
+    const struct batch *batch; /* they are of this batch; NULL: they are one frame */
     size_t serial;             /* of the batch */
     size_t from;               /* frames `from` up to `to` (exclusive) are */
     size_t to;
-    struct message_part part; /* the part */
+    struct message_part part; /* which is this part, if it is one */
     size_t most;              /* bytes that may be staged */
     size_t wanted;            /* that were asked for */
 };
@@ -53,14 +53,17 @@ static inline bool stage_has(const struct stage *stage, const struct batch *batc
            stage->from == from;
 }
 
-/* The same for a part: the `head_length` bytes before its content, and the `length` bytes of that. */
-bool stage_fill_part(struct stage *stage, const struct message_part *part, const void *head,
-                     size_t head_length, const void *content, size_t length);
+/*
+ * The same for one frame: the `head_length` bytes before its content, and the `length` bytes of that. `part`:
+ * which part it is; NULL: a whole message. False, too, if it is more than may be staged.
+ */
+bool stage_fill_frame(struct stage *stage, const struct message_part *part, const void *head,
+                      size_t head_length, const void *content, size_t length);
 
 static inline bool stage_has_part(const struct stage *stage, const struct message_part *part)
 {
-    return stage->length > 0 && stage->batch == NULL && stage->part.id == part->id &&
-           stage->part.offset == part->offset;
+    return stage->length > 0 && stage->batch == NULL && stage->part.total == part->total &&
+           stage->part.id == part->id && stage->part.offset == part->offset;
 }
 
 /*

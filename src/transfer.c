@@ -13,16 +13,15 @@
 /* How long without waiting (-n) we give a receiver, for each part, and for all those together that give up;
  * and one that has it in hand at the end. */
 #define GRACE MILLISECONDS(100)
-/* So many numbers are tried for a try. */
+/* How often a receiver is looked for while standard output is waited for. */
+#define LOOK MILLISECONDS(100)
+/* So many numbers are tried for a attempt. */
 #define ATTEMPTS 3
 /* So many times the first part may vanish with no receiver in sight. */
 #define STRANGERS 8
 
-static const char *const in_hand = "a receiver has the message in hand and has not finished";
-
 /* One try to send a message. */
-struct
-try {
+struct attempt {
     struct sender *sender;
     const struct outgoing *message;
     struct message_part part; /* the one that is in the FIFO, or that is to be put there */
@@ -36,25 +35,26 @@ try {
 /* What came of waiting for a part to be read. */
 enum outcome { PART_TAKEN, PART_LOST, PART_ENDED };
 
-static bool is_last(const struct try *try)
+static bool is_last(const struct attempt *attempt)
 {
-    return try->part.offset + try->length == try->part.total;
+    return attempt->part.offset + attempt->length == attempt->part.total;
 }
 
-/* Begins a try. Another one may have the same number only by an accident; who has locked them all means harm.
+/* Begins a attempt. Another one may have the same number only by an accident; who has locked them all means
+ * harm.
  */
-static struct verdict begin(struct try *try)
+static struct verdict begin(struct attempt *attempt)
 {
-    struct message_part *part = &try->part;
+    struct message_part *part = &attempt->part;
 
-    *part = (struct message_part){.total = try->message->length};
-    try->there = try->met = false;
+    *part = (struct message_part){.total = attempt->message->length};
+    attempt->there = attempt->met = false;
     for (int i = 0; i < ATTEMPTS; i++) {
         if (getrandom(&part->id, sizeof part->id, 0) != (ssize_t)sizeof part->id) {
             return verdict_errno("cannot make a number for the message", errno);
         }
         part->id %= MESSAGE_ID_END;
-        if (link_begin(try->sender->fd, part->id)) {
+        if (link_begin(attempt->sender->fd, part->id)) {
             return verdict_done();
         }
     }
@@ -62,9 +62,9 @@ static struct verdict begin(struct try *try)
 }
 
 /* Counts what has been taken, or takes it back. */
-static void count(const struct try *try, size_t bytes, bool more)
+static void count(const struct attempt *attempt, size_t bytes, bool more)
 {
-    struct sender *sender = try->sender;
+    struct sender *sender = attempt->sender;
 
     progress_add(sender->progress, more ? bytes : -(uint64_t)bytes, 0);
     sender->counted = more ? sender->counted + bytes : sender->counted - bytes;
@@ -74,13 +74,13 @@ static void count(const struct try *try, size_t bytes, bool more)
  * The try is no more. Takes its part out too, where that is easily done; nobody would miss it. Whether it was
  * found to have been taken, even so, before the hand lock was given back.
  */
-static bool end(struct try *try)
+static bool end(struct attempt *attempt)
 {
-    struct sender *sender = try->sender;
+    struct sender *sender = attempt->sender;
 
-    link_end(sender->fd, try->part.id);
-    sender->hand = sender->hand || (try->there && link_try(sender->fd, LINK_SENDER, LINK_HAND));
-    bool taken = try->there && sender->hand && withdraw(sender) == WITHDRAW_TAKEN;
+    link_end(sender->fd, attempt->part.id);
+    sender->hand = sender->hand || (attempt->there && link_try(sender->fd, LINK_SENDER, LINK_HAND));
+    bool taken = attempt->there && sender->hand && withdraw(sender) == WITHDRAW_TAKEN;
     sender_give_hand(sender);
     return taken;
 }
@@ -89,19 +89,19 @@ static bool end(struct try *try)
  * Where the part is. Who may not look knows that it is there as long as nobody has read anything; where
  * something has been read, and others' bytes are there, it may be either: PLACE_UNKNOWN.
  */
-static enum place look(struct try *try)
+static enum place look(struct attempt *attempt)
 {
-    struct sender *sender = try->sender;
+    struct sender *sender = attempt->sender;
     enum place place = withdraw_look(sender);
 
     if (place != PLACE_UNKNOWN || (sender->readable && sender->peek.all)) {
         return place == PLACE_UNKNOWN ? PLACE_BEHIND : place; /* its id is seen there, behind a lie */
     }
-    try->touched |= wait_forget_events();
+    attempt->touched |= wait_forget_events();
     /* The last reader has gone: that raises SIGIO, too. */
     const bool left =
         withdraw_has_no_reader(sender) && peek_count(sender->fd) == standing_length(&sender->standing);
-    return try->touched && !left ? PLACE_UNKNOWN : PLACE_FRONT;
+    return attempt->touched && !left ? PLACE_UNKNOWN : PLACE_FRONT;
 }
 
 /*
@@ -109,102 +109,104 @@ static enum place look(struct try *try)
  * stand at the front nobody has in hand. So the try may be ended from there; unless it is at the front by the
  * time that it has ended.
  */
-static struct verdict end_behind(struct try *try, struct verdict why)
+static struct verdict end_behind(struct attempt *attempt, struct verdict why)
 {
-    struct sender *sender = try->sender;
-    enum place place = look(try);
+    struct sender *sender = attempt->sender;
+    enum place place = look(attempt);
 
     if (place == PLACE_NONE) {
         return deliver_taken(sender);
     }
     if (place == PLACE_BEHIND) {
-        link_end(sender->fd, try->part.id);
-        place = look(try);
+        link_end(sender->fd, attempt->part.id);
+        place = look(attempt);
     }
-    return place == PLACE_BEHIND ? why : verdict(STATUS_UNCERTAIN, in_hand);
+    return place == PLACE_BEHIND ? why : verdict(STATUS_UNCERTAIN, deliver_in_hand);
 }
 
 /* Ends the try for the reason `why`; or it has been taken, or a receiver has it in hand. */
-static struct verdict conclude(struct try *try, struct verdict why)
+static struct verdict conclude(struct attempt *attempt, struct verdict why)
 {
-    struct sender *sender = try->sender;
+    struct sender *sender = attempt->sender;
     struct verdict v;
 
-    if (!try->there || !is_last(try)) {
-        end(try);
+    if (!attempt->there || !is_last(attempt)) {
+        end(attempt);
         return why;
     }
     if (sender_take_hand(sender, 0)) {
         /* No receiver can have seen that the try is alive, and not be done; a raw reader is ever so quick. */
-        bool unknown = look(try) == PLACE_UNKNOWN;
-        bool taken = end(try);
-        v = taken ? deliver_taken(sender) : unknown ? verdict(STATUS_UNCERTAIN, in_hand) : why;
+        bool unknown = look(attempt) == PLACE_UNKNOWN;
+        bool taken = end(attempt);
+        v = taken ? deliver_taken(sender) : unknown ? verdict(STATUS_UNCERTAIN, deliver_in_hand) : why;
     } else {
-        v = end_behind(try, why);
-        end(try);
+        v = end_behind(attempt, why);
+        end(attempt);
     }
     return deliver_interrupted(why, v);
 }
 
 /* Waits until something happens: to the part or, once the first one is gone, to the receiver. */
-static enum wake rest(struct try *try, deadline until)
+static enum wake rest(struct attempt *attempt, deadline until)
 {
-    struct sender *sender = try->sender;
+    struct sender *sender = attempt->sender;
 
-    if (try->part.offset == 0) {
+    if (attempt->part.offset == 0) {
         return sender->rest == NULL ? wait_event(until) : sender->rest(sender->attending, until);
     }
     if (link_try(sender->fd, LINK_SENDER, LINK_GATHER)) {
         return WAKE_DONE;
     }
-    try->met = true;
+    attempt->met = true;
     if (sender->rest != NULL && sender->occupied(sender->attending)) {
-        return sender->rest(sender->attending, until);
+        /* Two things at once cannot be waited for: so the lock is looked at now and then. */
+        enum wake wake = sender->rest(sender->attending, deadline_sooner(until, deadline_in(LOOK)));
+        return wake == WAKE_DEADLINE ? WAKE_NAME : wake;
     }
     return link_wait(sender->fd, LINK_SENDER, LINK_GATHER, until, WAIT_NAME | WAIT_EVENTS);
 }
 
 /* Somebody who knows nothing of parts has read one, or a piece of it. */
-static enum outcome in_pieces(struct try *try, struct verdict *v)
+static enum outcome in_pieces(struct attempt *attempt, struct verdict *v)
 {
-    end(try);
+    end(attempt);
     *v = verdict(STATUS_UNCERTAIN, "a program that reads without locking has taken parts of the message");
     return PART_ENDED;
 }
 
 /* No receiver gathers: whoever had read the first part has died, or given up. Or is there nothing lost? */
-static enum outcome lost(struct try *try, struct verdict *v)
+static enum outcome lost(struct attempt *attempt, struct verdict *v)
 {
-    struct sender *sender = try->sender;
-    enum place place = is_last(try) ? look(try) : PLACE_BEHIND;
+    struct sender *sender = attempt->sender;
+    enum place place = is_last(attempt) ? look(attempt) : PLACE_BEHIND;
 
     if (place == PLACE_NONE) {
         link_give(sender->fd, LINK_GATHER);
         return PART_TAKEN;
     }
     /* First the try, then the lock: another receiver that has that would wait for what never comes. */
-    link_end(sender->fd, try->part.id);
+    link_end(sender->fd, attempt->part.id);
     link_give(sender->fd, LINK_GATHER);
-    end(try);
-    count(try, sender->counted, false);
+    end(attempt);
+    count(attempt, sender->counted, false);
     if (place == PLACE_UNKNOWN) {
-        *v = verdict(STATUS_UNCERTAIN, in_hand);
+        *v = verdict(STATUS_UNCERTAIN, deliver_in_hand);
         return PART_ENDED;
     }
-    try->strangers = try->met ? 0 : try->strangers + 1;
-    return try->strangers > STRANGERS ? in_pieces(try, v) : PART_LOST;
+    attempt->strangers = attempt->met ? 0 : attempt->strangers + 1;
+    return attempt->strangers > STRANGERS ? in_pieces(attempt, v) : PART_LOST;
 }
 
 /*
  * The part has been read. By a receiver? One has the lock `gather` before it reads the first part, and until
  * it has read the last one.
  */
-static enum outcome gone(struct try *try, struct verdict *v)
+static enum outcome gone(struct attempt *attempt, struct verdict *v)
 {
-    if (!is_last(try) && link_try(try->sender->fd, LINK_SENDER, LINK_GATHER)) {
-        return lost(try, v);
+    if (!is_last(attempt) && link_try(attempt->sender->fd, LINK_SENDER, LINK_GATHER)) {
+        return lost(attempt, v);
     }
-    try->met = true;
+    attempt->met = true;
     return PART_TAKEN;
 }
 
@@ -213,54 +215,44 @@ static enum outcome gone(struct try *try, struct verdict *v)
  * be to copy them all, while a receiver is about to do the same. Should it be others' bytes, no more comes of
  * that than another wait.
  */
-static bool is_untouched(const struct try *try)
+static bool is_untouched(const struct attempt *attempt)
 {
-    const size_t length = standing_length(&try->sender->standing);
+    const size_t length = standing_length(&attempt->sender->standing);
 
-    return length > PIPE_BUF && peek_count(try->sender->fd) == length;
+    return length > PIPE_BUF && peek_count(attempt->sender->fd) == length;
 }
 
 /* Waits until the part has been read. PART_ENDED: *v says why the try has been ended. */
-static enum outcome await(struct try *try, struct verdict *v)
+static enum outcome await(struct attempt *attempt, struct verdict *v)
 {
-    struct sender *sender = try->sender;
+    struct sender *sender = attempt->sender;
     deadline until = sender->nonblock ? deadline_in(GRACE) : sender->until;
     enum wake wake = WAKE_EVENT;
 
     for (;;) {
         bool over = deliver_is_over(sender);
-        enum place place = wake == WAKE_SIGNAL ? PLACE_UNKNOWN
-                           : is_untouched(try) ? PLACE_FRONT
-                                               : withdraw_look(sender);
+        enum place place = wake == WAKE_SIGNAL     ? PLACE_UNKNOWN
+                           : is_untouched(attempt) ? PLACE_FRONT
+                                                   : withdraw_look(sender);
         if (place == PLACE_NONE) {
-            return gone(try, v);
+            return gone(attempt, v);
         }
         if (place == PLACE_PARTLY) {
-            return in_pieces(try, v);
+            return in_pieces(attempt, v);
         }
-        if (over) {
-            *v = conclude(try, verdict(STATUS_UNCERTAIN, "its receiver has failed"));
+        struct verdict why = verdict(STATUS_GONE, "its reader has gone; the message is withdrawn");
+        if (deliver_stops(sender, over, wake, until, &why) ||
+            (sender->box.anonymous && withdraw_has_no_reader(sender))) {
+            *v = conclude(attempt, why);
             return PART_ENDED;
         }
-        if (wake == WAKE_SIGNAL || deadline_passed(until)) {
-            *v = conclude(try, put_gave_up(sender, wake == WAKE_SIGNAL ? wake : WAKE_DEADLINE));
-            return PART_ENDED;
-        }
-        if (sender_is_gone(sender)) {
-            *v = conclude(try, put_gave_up(sender, WAKE_NAME));
-            return PART_ENDED;
-        }
-        if (sender->box.anonymous && withdraw_has_no_reader(sender)) {
-            *v = conclude(try, verdict(STATUS_GONE, "its reader has gone; the message is withdrawn"));
-            return PART_ENDED;
-        }
-        wake = rest(try, until);
-        try->touched |= wake == WAKE_EVENT;
+        wake = rest(attempt, until);
+        attempt->touched |= wake == WAKE_EVENT;
         if (wake == WAKE_DONE) {
-            return lost(try, v);
+            return lost(attempt, v);
         }
         if (wake == WAKE_FAILED) {
-            *v = conclude(try, verdict_errno("cannot lock it", errno));
+            *v = conclude(attempt, verdict_errno("cannot lock it", errno));
             return PART_ENDED;
         }
     }
@@ -269,44 +261,44 @@ static enum outcome await(struct try *try, struct verdict *v)
 struct verdict transfer(struct sender *sender, const struct outgoing *message)
 {
     const deadline grace = sender->nonblock ? deadline_in(GRACE) : DEADLINE_NEVER;
-    struct try try = {.sender = sender, .message = message};
-    struct verdict v = begin(&try);
+    struct attempt attempt = {.sender = sender, .message = message};
+    struct verdict v = begin(&attempt);
 
     while (v.status == STATUS_DONE) {
         const unsigned reopened = sender->reopened;
-        try.there = try.touched = false;
-        v = sender_arm(sender) ? put_part(sender, message, &try.part, &try.length)
+        attempt.there = attempt.touched = false;
+        v = sender_arm(sender) ? put_part(sender, message, &attempt.part, &attempt.length)
                                : verdict_errno("cannot wait for a receiver", errno);
         if (v.status != STATUS_DONE) {
-            end(&try);
+            end(&attempt);
             return v;
         }
         if (sender->reopened != reopened) {
             /* The last reader had left, and the lock of this try went with our descriptor. */
-            count(&try, sender->counted, false);
-            v = begin(&try);
+            count(&attempt, sender->counted, false);
+            v = begin(&attempt);
             continue;
         }
-        try.there = true;
+        attempt.there = true;
         sender_give_hand(sender);
-        if (!is_last(&try)) {
-            struct message_part next = try.part;
-            next.offset += try.length;
+        if (!is_last(&attempt)) {
+            struct message_part next = attempt.part;
+            next.offset += attempt.length;
             framing_prepare_part(sender, message, &next);
         } else if (sender->meanwhile != NULL) {
             sender->meanwhile(sender->context);
         }
-        switch (await(&try, &v)) {
+        switch (await(&attempt, &v)) {
         case PART_TAKEN:
-            if (is_last(&try)) {
-                link_end(sender->fd, try.part.id);
+            if (is_last(&attempt)) {
+                link_end(sender->fd, attempt.part.id);
                 return deliver_taken(sender);
             }
-            count(&try, try.length, true);
-            try.part.offset += try.length;
+            count(&attempt, attempt.length, true);
+            attempt.part.offset += attempt.length;
             break;
         case PART_LOST:
-            v = deadline_passed(grace) ? put_gave_up(sender, WAKE_DEADLINE) : begin(&try);
+            v = deadline_passed(grace) ? put_gave_up(sender, WAKE_DEADLINE) : begin(&attempt);
             break;
         default:
             return v;
