@@ -58,7 +58,7 @@ check: all
 simulate: all
 	$(BATS) tests/simulated
 
-# The rules for messages in parts, searched for faults by spin(1); MODEL=full for an hour or so.
+# The rules for messages in parts, searched for faults by spin(1); MODEL=full for some minutes.
 model:
 	tests/model/run.bash $(MODEL)
 

@@ -160,11 +160,12 @@ carries() {
 
 @test "whose message is in hand: the next sender, who has not written anything, is not told 4" {
     fifo-make box
-    start receiver fifo-recv box sh -c 'cat; sleep 1.5'
+    start receiver fifo-recv box sh -c 'cat; until [ -e done ]; do sleep 0.01; done'
     waits receiver
     run -4 within fifo-send -q -n box A
     refused 124 'timed out' fifo-send -t .3 box B
     refused 1 'busy' fifo-send -n box B
+    : >done
     ended_with 0 receiver
     assert_equal "$(cat receiver.out)" A
 }
@@ -320,4 +321,29 @@ time.sleep(60)'
     within fifo-recv box | cmp - sent
     ended_with 0 sender
     exec 7>&-
+}
+
+@test "with -x, who may only write, and loses its reader between two messages, sends the second to the next one" {
+    as_another_user
+    fifo-make -m 622 box
+    mkfifo -m 666 feed
+    exec 8<>feed
+    STDIN=feed start sender "${NOBODY[@]}" fifo-send -x -l box 8>&-
+    echo one >&8
+    assert_equal "$(within fifo-recv box)" one
+    echo two >&8
+    waits sender
+    assert_equal "$(within fifo-recv box)" two
+    exec 8>&-
+    ended_with 0 sender
+}
+
+@test "long lines, of which the next is read ahead, arrive as they are, and in their order" {
+    fifo-make box
+    perl -e 'print chr(97 + $_) x ((700000, 1, 3000000, 20000000, 600000, 5)[$_]), "\n" for 0 .. 5' >sent
+    STDIN=sent start sender fifo-send -v -l box
+    within fifo-recv -c 6 box >got
+    cmp sent got
+    ended_with 0 sender
+    one_line '6 taken' "$(cat sender.err)"
 }

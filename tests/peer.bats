@@ -47,6 +47,9 @@ setup() {
     cmp sent got
 }
 
+# gathers NAME: the peer has the lock `gather`.
+gathers() { grep -qs 'lock:.* OFDLCK .* READ .* 3 3$' "/proc/$(<"$1.pid")/fdinfo/"*; }
+
 @test "a sender of parts that dies among them is forgotten, by a receiver of either kind" {
     head -c 3000000 /dev/urandom >sent
     for how in fifo-recv peer; do
@@ -56,7 +59,7 @@ setup() {
         else
             start receiver bash -c 'exec fifo-recv box >got'
         fi
-        sleep 0.3
+        wait_until gathers receiver
         kill -KILL "$(cat sender.pid)"
         within fifo-send -t 30 box next
         ended_with 0 receiver
