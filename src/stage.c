@@ -86,7 +86,10 @@ bool stage_fill_frame(struct stage *stage, const struct message_part *part, cons
     }
     ssize_t written = writev(stage->pipe[1], pieces, 2);
     stage->batch = NULL;
-    stage->part = part == NULL ? (struct message_part){0} : *part;
+    stage->part = (struct message_part){0};
+    if (part != NULL) {
+        stage->part = *part;
+    }
     return is_staged(stage, written > 0 ? (size_t)written : 0, head_length + length);
 }
 

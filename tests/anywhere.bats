@@ -160,12 +160,12 @@ carries() {
 
 @test "whose message is in hand: the next sender, who has not written anything, is not told 4" {
     fifo-make box
-    start receiver fifo-recv box sh -c 'cat; until [ -e done ]; do sleep 0.01; done'
+    start receiver fifo-recv box sh -c 'cat; until [ -e enough ]; do sleep 0.01; done'
     waits receiver
     run -4 within fifo-send -q -n box A
     refused 124 'timed out' fifo-send -t .3 box B
     refused 1 'busy' fifo-send -n box B
-    : >done
+    : >enough
     ended_with 0 receiver
     assert_equal "$(cat receiver.out)" A
 }
