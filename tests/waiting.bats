@@ -301,8 +301,8 @@ switches() {
     ended_with 0 second third fourth
 }
 
-# is_small NAME: the peer has little memory.
-is_small() { (($(awk '/^RssAnon/ { print $2 }' "/proc/$(<"$1.pid")/status") < 8192)); }
+# is_small NAME: the peer has less memory than a message of 40 MiB needs, and than a sanitizer takes beside that.
+is_small() { (($(awk '/^RssAnon/ { print $2 }' "/proc/$(<"$1.pid")/status") < 24576)); }
 
 # grows_to BYTES: what the receiver has printed is more than that.
 grows_to() { (($(stat -c %s receiver.out) > $1)); }
