@@ -48,7 +48,7 @@ static bool grow(struct input *input)
     struct buffer *buffer = &input->buffer;
 
     return has_room(input, input->ahead) ||
-           (buffer_grow(buffer, 16 * buffer->size + 2 * CHUNK + input->ahead + 1) && has_room(input, 0)) ||
+           (buffer_grow(buffer, 8 * buffer->size + 10 * CHUNK + input->ahead + 1) && has_room(input, 0)) ||
            (buffer_grow(buffer, input->end + 2 * CHUNK + 1) && has_room(input, 0));
 }
 

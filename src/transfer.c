@@ -15,8 +15,8 @@
 #define GRACE MILLISECONDS(100)
 /* How often a receiver is looked for while standard output is waited for. */
 #define LOOK MILLISECONDS(100)
-/* So many numbers are tried for a attempt. */
-#define ATTEMPTS 3
+/* So many numbers are tried for one try. */
+#define NUMBERS 3
 /* So many times the first part may vanish with no receiver in sight. */
 #define STRANGERS 8
 
@@ -40,8 +40,7 @@ static bool is_last(const struct attempt *attempt)
     return attempt->part.offset + attempt->length == attempt->part.total;
 }
 
-/* Begins a attempt. Another one may have the same number only by an accident; who has locked them all means
- * harm.
+/* Begins a try. Another one may have the same number only by an accident; who has locked them all means harm.
  */
 static struct verdict begin(struct attempt *attempt)
 {
@@ -49,7 +48,7 @@ static struct verdict begin(struct attempt *attempt)
 
     *part = (struct message_part){.total = attempt->message->length};
     attempt->there = attempt->met = false;
-    for (int i = 0; i < ATTEMPTS; i++) {
+    for (int i = 0; i < NUMBERS; i++) {
         if (getrandom(&part->id, sizeof part->id, 0) != (ssize_t)sizeof part->id) {
             return verdict_errno("cannot make a number for the message", errno);
         }
