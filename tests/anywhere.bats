@@ -347,3 +347,16 @@ time.sleep(60)'
     ended_with 0 sender
     one_line '6 taken' "$(cat sender.err)"
 }
+
+@test "where madvise is forbidden, and where address space is short, a large message goes through" {
+    fifo-make box
+    head -c 40M /dev/zero >sent
+    STDIN=sent start sender strace -o trace.sender -e trace=madvise -e inject=madvise:error=EPERM fifo-send -t 50 box
+    within strace -o trace.receiver -e trace=madvise -e inject=madvise:error=EPERM fifo-recv -t 50 box | cmp - sent
+    ended_with 0 sender
+    grep -q EPERM trace.sender
+    grep -q EPERM trace.receiver
+    STDIN=sent start sender bash -c 'ulimit -v 60000; exec fifo-send -t 50 box'
+    within fifo-recv -t 50 box | cmp - sent
+    ended_with 0 sender
+}
